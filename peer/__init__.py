@@ -1,0 +1,53 @@
+"""getUserMedia for Python: this computer's cameras, microphones and screens as WebRTC tracks."""
+
+from .capture.device_info import InputDeviceInfo, MediaDeviceInfo
+from .capture.media_devices import MediaDevices
+from .capture.media_stream import MediaStream, MediaStreamTrackEvent
+from .capture.media_stream_track import FrameReader, MediaStreamTrack
+from .capture.navigator import mediaDevices, navigator
+from .capture.permissions import Permissions, PermissionStatus
+from .errors import (
+    AbortError,
+    DOMException,
+    InvalidAccessError,
+    InvalidModificationError,
+    InvalidStateError,
+    NotAllowedError,
+    NotFoundError,
+    NotReadableError,
+    NotSupportedError,
+    OperationError,
+    OverconstrainedError,
+    SecurityError,
+    UnknownError,
+)
+from .events import Event, EventTarget
+
+__all__ = [
+    "AbortError",
+    "DOMException",
+    "Event",
+    "EventTarget",
+    "FrameReader",
+    "InputDeviceInfo",
+    "InvalidAccessError",
+    "InvalidModificationError",
+    "InvalidStateError",
+    "MediaDeviceInfo",
+    "MediaDevices",
+    "MediaStream",
+    "MediaStreamTrack",
+    "MediaStreamTrackEvent",
+    "NotAllowedError",
+    "NotFoundError",
+    "NotReadableError",
+    "NotSupportedError",
+    "OperationError",
+    "OverconstrainedError",
+    "PermissionStatus",
+    "Permissions",
+    "SecurityError",
+    "UnknownError",
+    "mediaDevices",
+    "navigator",
+]

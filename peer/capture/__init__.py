@@ -1,0 +1,1 @@
+"""The objects of Media Capture and Streams: devices, streams, tracks, permissions."""

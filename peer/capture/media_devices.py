@@ -1,0 +1,273 @@
+"""MediaDevices: what there is, and getUserMedia (Media Capture and Streams 9 and 10)."""
+
+import asyncio
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..constraints.parse import (
+    TrackConstraints,
+    check_display_constraints,
+    check_required_allowed,
+    parse_constraints,
+)
+from ..constraints.properties import supported_constraints
+from ..constraints.select import Unsatisfiable, rank
+from ..devices.backend import Backend, DeviceBusy, DeviceError, DeviceForbidden
+from ..errors import (
+    AbortError,
+    NotAllowedError,
+    NotFoundError,
+    NotReadableError,
+    OverconstrainedError,
+)
+from ..events import EventTarget, event_handler
+from .device_catalog import DeviceCatalog
+from .device_info import InputDeviceInfo, MediaDeviceInfo, MediaDeviceKind
+from .media_stream import MediaStream
+from .media_stream_track import MediaStreamTrack
+from .permissions import PermissionName, Permissions
+from .shared_device import SharedDevice
+
+_DEVICE_KINDS: dict[str, MediaDeviceKind] = {"audio": "audioinput", "video": "videoinput"}
+_PERMISSIONS: dict[str, PermissionName] = {"audio": "microphone", "video": "camera"}
+_NOUNS = {"audio": "microphone", "video": "camera"}
+
+
+class MediaDevices(EventTarget):
+    """The cameras, microphones and screens of this computer.
+
+    :param backends: where devices come from; this system's by default.
+    :param permissions: who may capture what; everything is granted by default.
+    :param salt: the key of the deviceIds, 32 bytes; this user's own by default.
+    """
+
+    ondevicechange = event_handler("devicechange")
+
+    def __init__(
+        self,
+        backends: Iterable[Backend] | None = None,
+        *,
+        permissions: Permissions | None = None,
+        salt: bytes | None = None,
+    ) -> None:
+        super().__init__()
+        self.permissions = permissions or Permissions()
+        self.permissions.on_revocation(self._revoked)
+        self._catalog = DeviceCatalog(backends, salt)
+        self._exposed: set[str] = set()
+        self._tracks: weakref.WeakSet[MediaStreamTrack] = weakref.WeakSet()
+
+    # What there is.
+
+    def getSupportedConstraints(self) -> dict[str, bool]:
+        """The constraint names that mean something here, each True."""
+        return supported_constraints()
+
+    async def enumerateDevices(self) -> list[MediaDeviceInfo]:
+        """Microphones, then cameras, the default ones first; opens nothing.
+
+        Before a kind has been captured (Media Capture and Streams 9.2.3, device information
+        exposure) it is one entry without id and label, or none where there is no such device.
+        """
+        devices = await self._catalog.devices()
+        infos: list[MediaDeviceInfo] = []
+        for kind, device_kind in _DEVICE_KINDS.items():
+            found = [device for device in devices if device.description.kind == device_kind]
+            if not self._is_exposed(kind):
+                infos += [InputDeviceInfo("", device_kind, "", "") for _ in found[:1]]
+                continue
+            infos += [
+                InputDeviceInfo(
+                    device.constrainable.fixed["deviceId"],
+                    device_kind,
+                    device.description.label,
+                    device.constrainable.fixed["groupId"],
+                    device.constrainable,
+                )
+                for device in found
+            ]
+        return infos
+
+    def _is_exposed(self, kind: str) -> bool:
+        return kind in self._exposed or any(
+            track.kind == kind and track.readyState == "live" for track in self._tracks
+        )
+
+    # getUserMedia.
+
+    async def getUserMedia(self, constraints: Mapping[str, Any] | None = None) -> MediaStream:
+        """A stream with one track of each kind asked for, from the devices that fit best.
+
+        :param constraints: `{"video": …, "audio": …}`, each True, False or track constraints.
+        :raises TypeError: nothing is asked for, or the constraints are malformed.
+        :raises NotFoundError: there is no such device.
+        :raises NotAllowedError: permission is denied.
+        :raises OverconstrainedError: no device satisfies a required constraint.
+        :raises NotReadableError: the device is in use by another program.
+        :raises AbortError: the device could not be opened for another reason.
+        """
+        requested = _requested_kinds(constraints)
+        devices = await self._catalog.devices()
+        # Step numbers of Media Capture and Streams 10.2, getUserMedia.
+        candidates = {}  # 6.4: every kind is selected before anybody is asked
+        for kind, wanted in requested.items():
+            try:
+                candidates[kind] = _candidates(kind, wanted, devices)
+            except (NotFoundError, OverconstrainedError):
+                # Who is denied does not learn which devices there are.
+                self._check_permissions(requested)
+                raise
+            self._check_permissions([kind])
+        if not await self.permissions.request(_PERMISSIONS[kind] for kind in requested):
+            raise NotAllowedError(f"permission to use the {_and(requested)} was not given")
+        self._expose(requested)
+        tracks: list[MediaStreamTrack] = []
+        try:
+            for kind, wanted in requested.items():
+                tracks.append(await self._open_first(wanted, candidates[kind]))
+        except BaseException:
+            for track in tracks:
+                track.stop()
+            raise
+        return MediaStream(tracks)
+
+    # getDisplayMedia.
+
+    async def getDisplayMedia(self, options: Mapping[str, Any] | None = None) -> MediaStream:
+        """A stream with one video track of a screen (Screen Capture 5.1).
+
+        Constraints do not choose the screen, they scale its picture; `displaySurface` says which
+        sort is preferred. There is no sound of the screen yet, so no audio track.
+
+        :raises TypeError: video is False, or a constraint is of a kind that is not allowed here.
+        :raises OverconstrainedError: a `max` that no screen can satisfy.
+        :raises NotFoundError: there is no screen.
+        :raises NotAllowedError: permission is denied.
+        :raises NotReadableError, AbortError: the screen can't be captured.
+        """
+        constraints = _display_constraints(options)
+        devices = await self._catalog.devices()
+        screens = [device for device in devices if device.description.kind == "display"]
+        if not screens:
+            raise NotFoundError("this computer has no screen that can be captured")
+        usable = [device for device in screens if not device.description.unusable]
+        if not usable:
+            raise NotReadableError("; ".join(device.description.unusable for device in screens))
+        if not await self.permissions.request(["display-capture"]):
+            raise NotAllowedError("permission to capture the screen was not given")
+        wanted = constraints.basic.get("displaySurface")
+        surfaces = wanted.ideal if wanted is not None else ()
+        usable.sort(key=lambda device: device.description.display_surface not in surfaces)
+        return MediaStream([await self._open_first(constraints, usable)])
+
+    # Leaving.
+
+    def end(self) -> None:
+        """End every live track, as when a browser closes the page; fires nothing."""
+        for track in list(self._tracks):
+            track.stop()
+
+    async def closed(self) -> None:
+        """Wait until every device is released."""
+        await self._catalog.closed()
+
+    def _check_permissions(self, kinds: Iterable[str]) -> None:
+        for kind in kinds:
+            if self.permissions.state(_PERMISSIONS[kind]) == "denied":
+                raise NotAllowedError(f"permission to use the {_NOUNS[kind]} is denied")
+
+    def _expose(self, kinds: Iterable[str]) -> None:
+        """Set the device information exposure (Media Capture and Streams 9.2.3)."""
+        self._exposed.update(kinds)
+        for kind, name in _PERMISSIONS.items():
+            if self.permissions.state(name) == "granted":
+                self._exposed.add(kind)
+
+    async def _open_first(
+        self, constraints: TrackConstraints, candidates: Sequence[SharedDevice]
+    ) -> MediaStreamTrack:
+        """A track of the best device that can be opened."""
+        failures: list[DeviceError] = []
+        for device in candidates:
+            track = MediaStreamTrack(device, self._tracks)
+            try:
+                await track._settle(constraints)
+            except DeviceError as error:
+                failures.append(error)
+                continue
+            return track
+        message = "; ".join(str(error) for error in failures)
+        if any(isinstance(error, DeviceForbidden) for error in failures):
+            raise NotAllowedError(message) from failures[-1]
+        if any(isinstance(error, DeviceBusy) for error in failures):
+            raise NotReadableError(message) from failures[-1]
+        raise AbortError(message) from failures[-1]
+
+    def _revoked(self, name: PermissionName) -> None:
+        for kind, permission in _PERMISSIONS.items():
+            if permission == name:
+                self._exposed.discard(kind)
+                for track in list(self._tracks):
+                    if track.kind == kind:
+                        asyncio.get_running_loop().call_soon(track._source_ended)
+
+
+def _requested_kinds(constraints: Mapping[str, Any] | None) -> dict[str, TrackConstraints]:
+    """The kinds asked for, with their parsed constraints: audio first, as it is opened.
+
+    :raises TypeError: when there is none, or something is malformed.
+    """
+    if constraints is not None and not isinstance(constraints, Mapping):
+        raise TypeError(f"constraints must be a dictionary, not {constraints!r}")
+    requested = {}
+    for kind in _DEVICE_KINDS:
+        value = (constraints or {}).get(kind)
+        if value is None or value is False:
+            continue
+        if value is not True and not isinstance(value, Mapping):
+            raise TypeError(f"{kind} must be True, False or a dictionary, not {value!r}")
+        requested[kind] = parse_constraints(value, where=kind).without_other_kind(kind)
+        check_required_allowed(requested[kind], kind)
+    if not requested:
+        raise TypeError("getUserMedia() needs audio or video, for example {'video': True}")
+    return requested
+
+
+def _display_constraints(options: Mapping[str, Any] | None) -> TrackConstraints:
+    """:raises TypeError, OverconstrainedError: as `getDisplayMedia()`."""
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a dictionary, not {options!r}")
+    parsed = {}
+    for kind, default in (("video", True), ("audio", False)):
+        value = (options or {}).get(kind)
+        value = default if value is None else value
+        if not isinstance(value, (bool, Mapping)):
+            raise TypeError(f"{kind} must be True, False or a dictionary, not {value!r}")
+        if value is not False:
+            parsed[kind] = parse_constraints(value, where=kind).without_other_kind(kind)
+            check_display_constraints(parsed[kind], kind)
+    if "video" not in parsed:
+        raise TypeError("getDisplayMedia() always captures video: it can't be False")
+    return parsed["video"]
+
+
+def _candidates(
+    kind: str, constraints: TrackConstraints, devices: Iterable[SharedDevice]
+) -> list[SharedDevice]:
+    """The devices that satisfy the constraints, best first (steps 6.4.1 to 6.4.5)."""
+    found = [device for device in devices if device.description.kind == _DEVICE_KINDS[kind]]
+    if not found:
+        raise NotFoundError(f"this computer has no {_NOUNS[kind]}")
+    usable = [device for device in found if not device.description.unusable]
+    if not usable:
+        raise NotReadableError("; ".join(device.description.unusable for device in found))
+    ranked = rank([device.constrainable for device in usable], constraints)
+    if isinstance(ranked, Unsatisfiable):
+        raise OverconstrainedError(ranked.constraint, ranked.message)
+    by_object = {id(device.constrainable): device for device in usable}
+    return [by_object[id(constrainable)] for constrainable, _ in ranked]
+
+
+def _and(kinds: Iterable[str]) -> str:
+    return " and ".join(_NOUNS[kind] for kind in kinds)

@@ -1,0 +1,250 @@
+"""MediaStreamTrack: one kind of media from one source (Media Capture and Streams 4.3)."""
+
+import asyncio
+import time
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import aiortc
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
+
+from ..constraints.device import capabilities
+from ..constraints.parse import TrackConstraints, parse_constraints
+from ..devices.backend import DeviceError
+from ..errors import NotReadableError
+from ..events import Event, EventTarget, event_handler
+from .clock import sample_number, stamp_audio, stamp_video
+from .processing import FRAME_DURATION, black, silence
+from .shared_device import SharedDevice
+from .track_sink import TrackSink
+
+# What an ended track still tells about itself (Media Capture and Streams 4.3.3.2, getSettings).
+_SETTINGS_AFTER_END = ("deviceId", "facingMode", "groupId")
+
+
+class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
+    """A track from a local device. `getUserMedia()` and `clone()` make it, applications do not.
+
+    It is an aiortc track as well: any consumer may `await track.recv()`, which gives PyAV frames
+    at the track's settings with time stamps of one monotonic clock. Pictures are yuv420p, sound
+    is packed s16 in frames of 20 ms. While the track is muted or disabled they are black and
+    silent, of the same size and pace. Frames may be shared with other readers: don't write into
+    them.
+
+    There are two kinds of listeners. `addEventListener()` and the `on…` attributes follow the
+    specification to the letter: they get an event object, and `stop()` fires nothing. aiortc's
+    `track.on("ended")` is left as aiortc has it: without an argument, and after `stop()` as well.
+    """
+
+    onended = event_handler("ended")
+    onmute = event_handler("mute")
+    onunmute = event_handler("unmute")
+
+    def __init__(self, device: SharedDevice, context: "weakref.WeakSet[MediaStreamTrack]") -> None:
+        super().__init__()
+        self._device = device
+        self._context = context
+        self._enabled = True
+        self._muted = False
+        self._constraints = parse_constraints(None)
+        self._applying = asyncio.Lock()
+        self._last_settings: dict[str, Any] = {}
+        self._sink = TrackSink(device.kind, self._source_muted, self._source_ended)
+        self._reader = self.reader()
+
+    def __repr__(self) -> str:
+        return f"<MediaStreamTrack {self.kind} {self.label!r} {self.readyState} {self.id}>"
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """audio or video."""
+        return self._device.kind
+
+    @property
+    def label(self) -> str:
+        """What the system calls the device."""
+        return self._device.description.label
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the application lets the samples through; black or silence comes if not."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: object) -> None:
+        self._enabled = bool(value)
+
+    @property
+    def muted(self) -> bool:
+        """Whether the source is unable to deliver at the moment."""
+        return self._muted
+
+    # Settings.
+
+    def getSettings(self) -> dict[str, Any]:
+        """The values now in force; after the end, only which device it was."""
+        if self.readyState == "ended":
+            return {k: v for k, v in self._last_settings.items() if k in _SETTINGS_AFTER_END}
+        return self._sink.settings()
+
+    def getConstraints(self) -> dict[str, Any]:
+        """The constraints that were last applied, as they were given."""
+        return self._constraints.to_dict()
+
+    def getCapabilities(self) -> dict[str, Any]:
+        """What the device can do."""
+        return capabilities(self._device.constrainable)
+
+    async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
+        """Replace the track's constraints, and change its settings to the best that fits.
+
+        Calls on one track take effect one after the other. When it fails nothing has changed.
+        On a track that has ended it does nothing.
+
+        :raises TypeError: the constraints are malformed.
+        :raises OverconstrainedError: the device can't satisfy a required constraint.
+        :raises NotReadableError: the device refused the mode.
+        """
+        parsed = parse_constraints(constraints, where="constraints")
+        async with self._applying:
+            if self.readyState == "ended":
+                return
+            try:
+                await self._settle(parsed)
+            except DeviceError as error:
+                raise NotReadableError(str(error)) from error
+
+    async def _settle(self, constraints: TrackConstraints) -> None:
+        """Choose and apply settings; at first this opens the device.
+
+        :raises OverconstrainedError, DeviceError: as `SharedDevice.settle()`; nothing has changed.
+        """
+        await self._device.settle(self._sink, constraints)
+        self._constraints = constraints
+        self._muted = self._device.muted
+        self._context.add(self)
+
+    # Life.
+
+    def clone(self) -> "MediaStreamTrack":
+        """A track of its own from the same source, with the same constraints and settings."""
+        copy = MediaStreamTrack(self._device, self._context)
+        copy._enabled = self._enabled
+        copy._muted = self._muted
+        copy._constraints = self._constraints
+        copy._last_settings = self._last_settings
+        if self.readyState == "ended" or not self._device.join(copy._sink, self._sink):
+            copy._end()
+        self._context.add(copy)
+        return copy
+
+    def stop(self) -> None:
+        """End the track, at once and without an event; the last one closes the device."""
+        self._end()
+
+    def _end(self) -> None:
+        if self.readyState == "ended":
+            return
+        self._last_settings = self._sink.settings()
+        self._device.leave(self._sink)
+        aiortc.MediaStreamTrack.stop(self)
+        self._sink.end()
+
+    def _source_ended(self) -> None:
+        """The user agent ends the track; runs in a task (Media Capture and Streams 4.3.1.4)."""
+        if self.readyState == "ended":
+            return
+        self._end()
+        self.dispatchEvent(Event("ended"))
+
+    def _source_muted(self, muted: bool) -> None:
+        """Set a track's muted state; runs in a task (Media Capture and Streams 4.3.1.2)."""
+        if self.readyState == "ended" or self._muted == muted:
+            return
+        self._muted = muted
+        self._sink.samples.wake()
+        self.dispatchEvent(Event("mute" if muted else "unmute"))
+
+    # Samples.
+
+    async def recv(self) -> VideoFrame | AudioFrame:
+        """The next frame.
+
+        A reader that falls behind finds the newest frames, the older ones are gone.
+
+        :raises MediaStreamError: the track has ended.
+        """
+        return await self._reader.read()
+
+    def reader(self) -> "FrameReader":
+        """A reader of its own: it gets every frame, whoever else reads the track."""
+        return FrameReader(self)
+
+
+class FrameReader:
+    """One reader's place in a track. Made by `MediaStreamTrack.reader()`."""
+
+    def __init__(self, track: MediaStreamTrack) -> None:
+        self._track = track
+        self._number = track._sink.samples.count
+        self._until = 0.0  # monotonic time at which the last frame handed out ends
+
+    async def read(self) -> VideoFrame | AudioFrame:
+        """The next frame, as `MediaStreamTrack.recv()`.
+
+        :raises MediaStreamError: the track has ended.
+        """
+        track, samples = self._track, self._track._sink.samples
+        while track.readyState == "live":
+            if track.muted:
+                if await self._pace():
+                    return self._blank(self._until)
+                continue
+            entry = samples.newer(self._number)
+            if entry is None:
+                await samples.changed(self._number)
+                continue
+            self._number, captured = entry
+            if captured.at < self._until - _frame_duration(track) / 2:
+                continue  # black or silence has taken its place already
+            if not track.enabled:
+                return self._blank(captured.at)
+            frame = captured.frame
+            if isinstance(frame, VideoFrame):
+                frame = await track._sink.picture(self._number, captured)
+                if track.readyState != "live":
+                    break
+            self._until = captured.at + _frame_duration(track)
+            return frame
+        raise MediaStreamError(f"{track.label} has ended")
+
+    async def _pace(self) -> bool:
+        """Wait for the time of the next frame; False when the track's state changed before."""
+        now = time.monotonic()
+        if self._until < now - 1:
+            self._until = now
+        try:
+            async with asyncio.timeout(self._until - now):
+                await self._track._sink.samples.woken()
+        except TimeoutError:
+            return True
+        return False
+
+    def _blank(self, at: float) -> VideoFrame | AudioFrame:
+        settings = self._track._sink.settings()
+        self._until = at + _frame_duration(self._track)
+        if self._track.kind == "video":
+            picture = black(settings["width"], settings["height"])
+            stamp_video(picture, at)
+            return picture
+        sound = silence(settings["sampleRate"], settings["channelCount"])
+        stamp_audio(sound, sample_number(at, settings["sampleRate"]))
+        return sound
+
+
+def _frame_duration(track: MediaStreamTrack) -> float:
+    if track.kind == "audio":
+        return FRAME_DURATION
+    return 1 / float(track._sink.settings()["frameRate"])

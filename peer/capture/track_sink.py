@@ -1,0 +1,124 @@
+"""The end of a track in the capture thread: it keeps what belongs to the track's settings."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from av import AudioFrame, VideoFrame
+
+from ..devices.backend import AudioMode, Captured, DeviceLost, Mode, VideoMode
+from .clock import sample_time, stamp_video
+from .processing import AudioFramer, Decimator, scale
+from .samples import Samples
+
+# A late reader of pictures wants the newest one only; of sound it wants all, up to a fifth of a
+# second, which is where a conversation starts to suffer.
+VIDEO_BACKLOG = 1
+AUDIO_BACKLOG = 10
+
+# Scaling releases the interpreter's lock, so that one thread a core is of use.
+_workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="peer-frames")
+
+
+class TrackSink:
+    """Takes the samples of a device for one track.
+
+    `deliver`, `mute_changed` and `lost` are called in the capture thread, all else on the loop on
+    which the sink was made.
+
+    :param muted: called on the loop with the source's new muted state.
+    :param ended: called on the loop when the device is lost.
+    """
+
+    def __init__(self, kind: str, muted: Callable[[bool], None], ended: Callable[[], None]) -> None:
+        backlog = VIDEO_BACKLOG if kind == "video" else AUDIO_BACKLOG
+        self._samples: Samples[Captured] = Samples(asyncio.get_running_loop(), backlog)
+        self._muted, self._ended = muted, ended
+        self._settings: dict[str, Any] = {}
+        self._mode: Mode | None = None
+        self._decimator: Decimator | None = None
+        self._framer: AudioFramer | None = None
+        self._picture: tuple[int, asyncio.Future[VideoFrame]] | None = None
+
+    # On the loop.
+
+    @property
+    def samples(self) -> Samples[Captured]:
+        """The samples at the track's rate; pictures as yet at the device's size."""
+        return self._samples
+
+    @property
+    def mode(self) -> Mode | None:
+        """The device's mode that the settings were chosen from."""
+        return self._mode
+
+    def settings(self) -> dict[str, Any]:
+        """The track's settings, as a fresh dictionary."""
+        return dict(self._settings)
+
+    def configure(self, settings: Mapping[str, Any], mode: Mode, actual: Mode) -> None:
+        """Switch to new settings, chosen from `mode`, while the device runs in mode `actual`."""
+        self._settings = dict(settings)
+        self._mode = mode
+        if isinstance(actual, AudioMode):
+            framer = self._framer
+            wanted = (settings["sampleRate"], settings["channelCount"])
+            if framer is None or (framer.sample_rate, framer.channel_count) != wanted:
+                self._framer = AudioFramer(*wanted)
+            return
+        self.device_switched(actual)
+
+    def device_switched(self, actual: VideoMode) -> None:
+        """The device changed its mode for the sake of another track."""
+        rate = self._settings["frameRate"]
+        # A camera that is merely slower than it said is not to be thinned out.
+        thinned = rate < actual.frame_rate * 0.99
+        self._decimator = Decimator(rate, actual.frame_rate) if thinned else None
+        size = (self._settings["width"], self._settings["height"])
+        if thinned or size != (actual.width, actual.height):
+            self._settings["resizeMode"] = "crop-and-scale"
+
+    async def picture(self, number: int, captured: Captured) -> VideoFrame:
+        """A picture out of `samples` at the track's size; worked out once for all readers."""
+        width, height = self._settings["width"], self._settings["height"]
+        if self._picture is None or self._picture[0] != number:
+            work = asyncio.get_running_loop().run_in_executor(
+                _workers, _scaled, captured, width, height
+            )
+            self._picture = (number, work)
+        return await asyncio.shield(self._picture[1])
+
+    def end(self) -> None:
+        """The track has ended: let go of the samples, and of whoever waits for one."""
+        self._samples.clear()
+        self._picture = None
+        self._samples.wake()
+
+    # In the capture thread.
+
+    def deliver(self, captured: Captured) -> None:
+        """Take a frame of the device's."""
+        frame = captured.frame
+        if isinstance(frame, AudioFrame):
+            for completed in self._framer.push(frame, captured.at) if self._framer else ():
+                at = sample_time(completed.pts or 0, completed.sample_rate)
+                self._samples.put(Captured(completed, at))
+        elif self._decimator is None or self._decimator.takes(captured.at):
+            self._samples.put(captured)
+
+    def mute_changed(self, muted: bool) -> None:
+        """The device stopped, or began again, to deliver."""
+        self._samples.call_in_loop(self._muted, muted)
+
+    def lost(self, error: DeviceLost) -> None:
+        """The device is gone."""
+        self._samples.call_in_loop(self._ended)
+
+
+def _scaled(captured: Captured, width: int, height: int) -> VideoFrame:
+    assert isinstance(captured.frame, VideoFrame)
+    scaled = scale(captured.frame, width, height)
+    stamp_video(scaled, captured.at)
+    return scaled

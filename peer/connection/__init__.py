@@ -1,0 +1,1 @@
+"""WebRTC: connections, and what they need of a track."""

@@ -1,0 +1,1 @@
+"""Constraint selection, pure: the properties, their syntax, and SelectSettings."""

@@ -1,0 +1,58 @@
+"""Which sizes of a picture are worth considering, given what is asked of it.
+
+Every size from 1x1 to the native one can be made. What the constraints say singles out a few:
+their bounds and ideals, the sizes that these imply through an aspect ratio, and the native one.
+"""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from .parse import Constraint
+
+
+def candidate_sizes(
+    native_width: int, native_height: int, constraints: Iterable[Constraint], *, keeps_aspect: bool
+) -> set[tuple[int, int]]:
+    """Sizes (width, height) within the native one, among them the best for these constraints.
+
+    :param keeps_aspect: only sizes of the native aspect ratio, to the nearest pixel.
+    """
+    points: dict[str, set[float]] = {"width": set(), "height": set(), "aspectRatio": set()}
+    for constraint in constraints:
+        if constraint.name in points:
+            values = (constraint.min, constraint.max, constraint.exact, constraint.ideal)
+            points[constraint.name].update(value for value in values if value is not None)
+    native_aspect = native_width / native_height
+    widths = _within(points["width"], native_width)
+    heights = _within(points["height"], native_height)
+    sizes = {(native_width, native_height)}
+    aspects = {native_aspect} if keeps_aspect else {native_aspect, *points["aspectRatio"]}
+    for aspect in aspects:
+        if aspect > 0:
+            sizes |= _of_aspect(aspect, widths, heights)
+    if not keeps_aspect:
+        sizes |= {(width, height) for width in widths for height in heights}
+    return {(w, h) for w, h in sizes if 1 <= w <= native_width and 1 <= h <= native_height}
+
+
+def _within(points: set[float], native: int) -> set[int]:
+    return {native, *(min(max(1, round(point)), native) for point in points)}
+
+
+def _of_aspect(aspect: float, widths: set[int], heights: set[int]) -> set[tuple[int, int]]:
+    """The sizes nearest to an aspect ratio, given one of their edges; and the exact ones."""
+    sizes = set()
+    for width in widths:
+        exact = width / aspect
+        sizes |= {(width, round(exact)), (width, int(exact)), (width, int(exact) + 1)}
+    for height in heights:
+        exact = height * aspect
+        sizes |= {(round(exact), height), (int(exact), height), (int(exact) + 1, height)}
+    ratio = Fraction(aspect).limit_denominator(max(max(widths), max(heights)))
+    across, down = ratio.numerator, ratio.denominator
+    if across and down:
+        multiples = {width // across for width in widths} | {height // down for height in heights}
+        for multiple in multiples:
+            for times in (multiple, multiple + 1):
+                sizes.add((times * across, times * down))
+    return sizes

@@ -1,0 +1,174 @@
+"""One MediaStream and its viewers: answers each viewer's offer with the stream's tracks."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiortc
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+
+from signaling import NotLive, OfferRejected
+
+from .capture.media_stream import MediaStream
+from .capture.media_stream_track import MediaStreamTrack
+from .connection.aiortc_seam import gather_loopback_when_alone, wants_media
+from .connection.viewer_track import ViewerTrack
+
+logger = logging.getLogger(__name__)
+
+# A viewer who has an answer connects within a second or two; what has not connected by then was
+# an offer whose sender is gone (SECURITY: phantom sessions).
+CONNECT_TIMEOUT = 15.0
+
+
+class Publisher:
+    """A producer of the signalling switchboard (`signaling.Producer`).
+
+    :param stream: its live tracks are sent; it is the caller's, and never stopped here.
+    :param id: how viewers name it, URL-safe.
+    :param label: what the page calls it.
+    :param session_ended: called with a session's id when its viewer is gone.
+    """
+
+    def __init__(
+        self,
+        stream: MediaStream,
+        *,
+        id: str,
+        label: str,
+        session_ended: Callable[[str], None],
+        ice_servers: tuple[RTCIceServer, ...] = (),
+    ) -> None:
+        self.id = id
+        self.label = label
+        self._stream = stream
+        self._session_ended = session_ended
+        self._configuration = RTCConfiguration(
+            iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
+        )
+        self._viewers: dict[str, _Viewer] = {}
+        gather_loopback_when_alone()
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What the page shows of the stream."""
+        return {
+            "label": self.label,
+            "live": self._stream.active,
+            "viewers": len(self._viewers),
+            "tracks": [_describe(track) for track in self._stream.getTracks()],
+        }
+
+    async def start_session(self, session_id: str, offer: str) -> str:
+        """Answer a viewer's offer.
+
+        :raises NotLive: every track of the stream has ended.
+        :raises OfferRejected: the offer can't be understood, or asks for nothing we have.
+        """
+        if not self._stream.active:
+            raise NotLive("the stream has ended")
+        viewer = _Viewer(RTCPeerConnection(self._configuration))
+        self._viewers[session_id] = viewer
+
+        @viewer.connection.on("connectionstatechange")
+        async def changed() -> None:
+            state = viewer.connection.connectionState
+            logger.debug("session %s: %s", session_id[:6], state)
+            if state == "connected":
+                viewer.connected.set()
+            elif state in ("failed", "closed"):
+                self._forget(session_id)
+
+        try:
+            answer = await viewer.answer(offer, self._stream)
+        except BaseException:
+            del self._viewers[session_id]
+            await viewer.close()
+            raise
+        viewer.reaper = asyncio.create_task(self._reap(session_id, viewer))
+        return answer
+
+    async def end_session(self, session_id: str) -> None:
+        """Close a viewer's connection; one that is gone already is no error."""
+        viewer = self._viewers.pop(session_id, None)
+        if viewer is not None:
+            await viewer.close()
+
+    async def close(self) -> None:
+        """Close every viewer's connection."""
+        await asyncio.gather(*(self.end_session(session_id) for session_id in list(self._viewers)))
+
+    async def _reap(self, session_id: str, viewer: "_Viewer") -> None:
+        try:
+            await asyncio.wait_for(viewer.connected.wait(), CONNECT_TIMEOUT)
+        except TimeoutError:
+            logger.info("session %s did not connect within %g s", session_id[:6], CONNECT_TIMEOUT)
+            self._forget(session_id)
+
+    def _forget(self, session_id: str) -> None:
+        if session_id in self._viewers:
+            self._session_ended(session_id)
+
+
+class _Viewer:
+    """One viewer's connection."""
+
+    def __init__(self, connection: RTCPeerConnection) -> None:
+        self.connection = connection
+        self.connected = asyncio.Event()
+        self.reaper: asyncio.Task[None] | None = None
+
+    async def answer(self, offer: str, stream: MediaStream) -> str:
+        """:raises OfferRejected: as `Publisher.start_session()`."""
+        connection = self.connection
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        except Exception as error:
+            # aiortc's parser raises seven types of exception for malformed offers.
+            raise OfferRejected("the offer could not be understood") from error
+        waiting = [track for track in stream.getTracks() if track.readyState == "live"]
+        sending = False
+        for transceiver in connection.getTransceivers():
+            track = next((t for t in waiting if t.kind == transceiver.kind), None)
+            if track is None or not wants_media(transceiver):
+                transceiver.direction = "inactive"
+                continue
+            waiting.remove(track)
+            transceiver.sender.replaceTrack(_viewer_track(track))
+            transceiver.direction = "sendonly"
+            sending = True
+        if not sending:
+            raise OfferRejected("the offer asks for none of the kinds that are on the air")
+        await connection.setLocalDescription(await connection.createAnswer())
+        return connection.localDescription.sdp
+
+    async def close(self) -> None:
+        if self.reaper is not None:
+            self.reaper.cancel()
+        try:
+            await self.connection.close()
+        except AttributeError:
+            # Seen after malformed offers: aiortc closes a transport that it never made.
+            logger.debug("aiortc failed to close a connection", exc_info=True)
+
+
+def _viewer_track(track: aiortc.MediaStreamTrack) -> aiortc.MediaStreamTrack:
+    return ViewerTrack(track) if isinstance(track, MediaStreamTrack) else track
+
+
+def _describe(track: aiortc.MediaStreamTrack) -> dict[str, Any]:
+    described = {"kind": track.kind, "id": track.id, "readyState": track.readyState}
+    if isinstance(track, MediaStreamTrack):
+        settings = track.getSettings()
+        described["label"] = track.label
+        described |= {
+            name: settings[name] for name in ("width", "height", "frameRate") if name in settings
+        }
+    return described
