@@ -5,7 +5,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .constraints.parse import check_required_allowed, parse_constraints
 from .device_report import device_report
@@ -77,8 +77,14 @@ def _constraints(kind: str, text: str | None) -> dict[str, Any] | bool:
     return constraints
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line: the usage is a screenful, and --help shows it."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m peer",
         description="Publishes this computer's camera, microphone or screen to web browsers.",
         epilog="Ctrl-C ends it: the tracks end, and the devices are released.",

@@ -55,7 +55,13 @@ async def publish(publication: Publication) -> int:
     token = (publication.token or generate_token()) if publication.authenticate else None
     switchboard = Switchboard()
     server = SignalingServer(
-        ServerConfig(host=publication.host, port=publication.port, token=token), switchboard
+        ServerConfig(
+            host=publication.host,
+            port=publication.port,
+            token=token,
+            open_to_all=not publication.authenticate,
+        ),
+        switchboard,
     )
     devices: list[MediaDevices] = []
     try:
@@ -64,7 +70,7 @@ async def publish(publication: Publication) -> int:
         streams = await _capture(publication, devices)
         publishers = [
             Publisher(
-                stream, id=name, label=name.capitalize(), session_ended=switchboard.session_ended
+                stream, id=name, label=name.capitalize(), session_ended=switchboard.end_session
             )
             for name, stream in streams.items()
         ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiortc
@@ -14,7 +14,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from signaling import NotLive, OfferRejected
+from signaling import NotLive, OfferMalformed, OfferRejected
 
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
@@ -43,7 +43,7 @@ class Publisher:
         *,
         id: str,
         label: str,
-        session_ended: Callable[[str], None],
+        session_ended: Callable[[str], Awaitable[None]],
         ice_servers: tuple[RTCIceServer, ...] = (),
     ) -> None:
         self.id = id
@@ -70,7 +70,8 @@ class Publisher:
         """Answer a viewer's offer.
 
         :raises NotLive: every track of the stream has ended.
-        :raises OfferRejected: the offer can't be understood, or asks for nothing we have.
+        :raises OfferMalformed: the offer can't be understood.
+        :raises OfferRejected: it asks for none of the kinds that are on the air.
         """
         if not self._stream.active:
             raise NotLive("the stream has ended")
@@ -84,13 +85,12 @@ class Publisher:
             if state == "connected":
                 viewer.connected.set()
             elif state in ("failed", "closed"):
-                self._forget(session_id)
+                await self._session_ended(session_id)
 
         try:
             answer = await viewer.answer(offer, self._stream)
         except BaseException:
-            del self._viewers[session_id]
-            await viewer.close()
+            await self.end_session(session_id)
             raise
         viewer.reaper = asyncio.create_task(self._reap(session_id, viewer))
         return answer
@@ -110,11 +110,7 @@ class Publisher:
             await asyncio.wait_for(viewer.connected.wait(), CONNECT_TIMEOUT)
         except TimeoutError:
             logger.info("session %s did not connect within %g s", session_id[:6], CONNECT_TIMEOUT)
-            self._forget(session_id)
-
-    def _forget(self, session_id: str) -> None:
-        if session_id in self._viewers:
-            self._session_ended(session_id)
+            await self._session_ended(session_id)
 
 
 class _Viewer:
@@ -126,13 +122,13 @@ class _Viewer:
         self.reaper: asyncio.Task[None] | None = None
 
     async def answer(self, offer: str, stream: MediaStream) -> str:
-        """:raises OfferRejected: as `Publisher.start_session()`."""
+        """:raises OfferMalformed, OfferRejected: as `Publisher.start_session()`."""
         connection = self.connection
         try:
             await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         except Exception as error:
             # aiortc's parser raises seven types of exception for malformed offers.
-            raise OfferRejected("the offer could not be understood") from error
+            raise OfferMalformed("the offer could not be understood") from error
         waiting = [track for track in stream.getTracks() if track.readyState == "live"]
         sending = False
         for transceiver in connection.getTransceivers():
@@ -150,7 +146,7 @@ class _Viewer:
         return connection.localDescription.sdp
 
     async def close(self) -> None:
-        if self.reaper is not None:
+        if self.reaper is not None and self.reaper is not asyncio.current_task():
             self.reaper.cancel()
         try:
             await self.connection.close()

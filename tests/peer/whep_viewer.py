@@ -1,0 +1,65 @@
+"""A viewer without a browser: stock aiortc over WHEP, for tests."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from urllib.parse import urldefrag, urljoin
+
+import aiohttp
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+
+from peer.connection.aiortc_seam import gather_loopback_when_alone
+
+
+@dataclass
+class Viewer:
+    """A connected viewer."""
+
+    connection: RTCPeerConnection
+    session_url: str
+    tracks: dict[str, MediaStreamTrack] = field(default_factory=dict)
+
+
+async def offer(kinds: tuple[str, ...] = ("video", "audio")) -> tuple[RTCPeerConnection, str]:
+    """A connection that wants to receive, and its offer."""
+    gather_loopback_when_alone()
+    connection = RTCPeerConnection(
+        RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+    )
+    for kind in kinds:
+        connection.addTransceiver(kind, direction="recvonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    return connection, connection.localDescription.sdp
+
+
+@contextlib.asynccontextmanager
+async def watch(
+    url: str, producer: str = "camera", kinds: tuple[str, ...] = ("video", "audio")
+) -> AsyncIterator[Viewer]:
+    """Watch a producer of the server whose address, token in the fragment, is `url`."""
+    base, fragment = urldefrag(url)
+    headers = {"Authorization": f"Bearer {fragment.removeprefix('t=')}"} if fragment else {}
+    connection, sdp = await offer(kinds)
+    tracks: dict[str, MediaStreamTrack] = {}
+    connection.on("track", lambda track: tracks.setdefault(track.kind, track))
+    async with aiohttp.ClientSession(headers=headers) as http:
+        endpoint = urljoin(base, f"/whep/{producer}")
+        async with http.post(
+            endpoint, data=sdp, headers={"Content-Type": "application/sdp"}
+        ) as response:
+            assert response.status == 201, await response.text()
+            answer = await response.text()
+            session_url = urljoin(endpoint, response.headers["Location"])
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            yield Viewer(connection, session_url, tracks)
+        finally:
+            await connection.close()
+            async with http.delete(session_url) as response:
+                assert response.status in (200, 404)
