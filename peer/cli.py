@@ -70,7 +70,7 @@ def _publication(options: argparse.Namespace) -> Publication:
 def _constraints(kind: str, text: str | None) -> dict[str, Any] | bool:
     try:
         constraints = parse_shorthand(text or "")
-        if kind != "screen":
+        if kind != "screen" and constraints is not False:
             check_required_allowed(parse_constraints(constraints, where=kind), kind)
     except (ValueError, TypeError) as error:
         raise ValueError(f"--{kind}: {error}") from error

@@ -21,7 +21,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import aiohttp
 from playwright.async_api import Browser as PlaywrightBrowser
@@ -131,7 +131,8 @@ class Page:
         value = None
         try:
             async with asyncio.timeout(timeout):
-                while not (value := await self.evaluate(js)):
+                # The browsers tell of no change of an arbitrary expression.
+                while not (value := await self.evaluate(js)):  # noqa: ASYNC110
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise TimeoutError(
@@ -260,7 +261,9 @@ class FirefoxPage(Page):
     async def evaluate(self, js: str) -> Any:
         result = await self.browser.command(
             "script.evaluate",
-            expression=f"""Promise.resolve({js})
+            expression=f"""Promise.resolve(
+{js}
+)
                 .then(value => typeof value === "function" ? value() : value)
                 .then(value => JSON.stringify(value === undefined ? null : value))""",
             target={"context": self.context},
@@ -324,9 +327,7 @@ class FirefoxBrowser:
         if dark:
             raise NotImplementedError("Firefox has no colour scheme over BiDi yet: use Chromium")
         user_context = (await self.command("browser.createUserContext"))["userContext"]
-        created = await self.command(
-            "browsingContext.create", type="tab", userContext=user_context
-        )
+        created = await self.command("browsingContext.create", type="tab", userContext=user_context)
         page = FirefoxPage(self, created["context"], user_context)
         self.pages[page.context] = page
         width, height = viewport

@@ -1,25 +1,23 @@
-"""Real browsers, started once for all tests, and a publishing peer for each.
+"""Real browsers, started once for all tests.
 
-A test takes `chromium` or `firefox` (or `browser` for both in turn), opens pages with
-`await browser.open(url)`, and runs on the session's event loop (see `pytest_collection_modifyitems`).
+A test takes `chromium` or `firefox` (or `browser` for both in turn) and opens pages with
+`await browser.open(url)`. Browsers outlive a test, so a module of such tests says
+`pytestmark = pytest.mark.asyncio(loop_scope="session")`: all share the browsers' event loop.
 """
 
+import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from . import browsers
 from .browsers import Browser, BrowserMissing
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browsers outlive a test, so all tests here share the loop that they are driven from."""
-    for item in items:
-        if "/e2e/" in item.path.as_posix() and isinstance(item, pytest.Function):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
-@pytest.fixture(scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     try:
         browsers.find(browsers.CHROMIUM_NAMES, "chromium")
@@ -29,7 +27,7 @@ async def chromium() -> AsyncIterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def firefox() -> AsyncIterator[Browser]:
     try:
         browsers.find(browsers.FIREFOX_NAMES, "firefox-esr")
@@ -43,3 +41,21 @@ async def firefox() -> AsyncIterator[Browser]:
 def browser(request: pytest.FixtureRequest) -> Browser:
     found: Browser = request.getfixturevalue(request.param)
     return found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def xvfb() -> AsyncIterator[str]:
+    """The DISPLAY of a real X server with an empty screen of 800x600."""
+    if (program := shutil.which("Xvfb")) is None:
+        pytest.skip("Xvfb is not in PATH (Debian package: xvfb)")
+    read, write = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        program, "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp",
+        "-noreset", pass_fds=[write], stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(write)
+    with os.fdopen(read) as numbers:
+        number = await asyncio.to_thread(numbers.readline)
+    yield f":{number.strip()}"
+    process.terminate()
+    await process.wait()

@@ -1,0 +1,145 @@
+"""A browser watches what `python -m peer` publishes: the right pictures, and the sound."""
+
+import asyncio
+import signal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .browsers import Browser, Page
+from .peers import running_peer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PICTURES = (Path(__file__).parent / "pictures.js").read_text().rstrip().removesuffix(";")
+
+
+async def live(browser: Browser, url: str) -> Page:
+    """The page, once it plays."""
+    page = await browser.open(url)
+    await page.wait_for('document.documentElement.dataset.state === "live"')
+    await page.evaluate(PICTURES)
+    return page
+
+
+async def pictures(page: Page, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = await page.evaluate(f"pictures.next({count})")
+    return found
+
+
+async def test_the_virtual_camera_is_seen_and_heard(browser: Browser) -> None:
+    async with running_peer("--fake", "--port", "0", "--video", "1280x720") as peer:
+        page = await live(browser, peer.url)
+        seen = await pictures(page, 20)
+        assert {(picture["width"], picture["height"]) for picture in seen} == {(1280, 720)}
+        numbers = [picture["frame"] for picture in seen if picture["frame"] is not None]
+        assert len(numbers) >= 15, f"the barcode can be read: {seen}"
+        assert all(later > earlier for earlier, later in pairwise(numbers)), "in order, and moving"
+        if browser.name == "chromium":  # Firefox has no sound device here, and plays nothing
+            tone = await page.evaluate("pictures.tone()")
+            assert min(abs(tone - 440), abs(tone - 1760)) < 12
+        assert page.errors == []
+        await page.close()
+        await peer.logged("left")
+
+
+async def test_the_size_asked_for_is_the_size_seen(chromium: Browser) -> None:
+    exact = '{"width": {"exact": 320}, "height": {"exact": 320}}'
+    async with running_peer("--fake", "--port", "0", "--video", exact) as peer:
+        page = await live(chromium, peer.url)
+        [picture] = await pictures(page, 1)
+        assert (picture["width"], picture["height"]) == (320, 320)
+        await page.close()
+
+
+async def test_a_viewer_who_leaves_takes_nothing_from_the_others(chromium: Browser) -> None:
+    async with running_peer("--fake", "--port", "0") as peer:
+        first, second = await live(chromium, peer.url), await live(chromium, peer.url)
+        await pictures(first, 3)
+        await first.close()
+        await peer.logged("left")
+        before = await pictures(second, 3)
+        third = await live(chromium, peer.url)
+        assert (await pictures(third, 1))[0]["frame"] is not None
+        after = await pictures(second, 3)
+        assert after[-1]["frame"] > before[0]["frame"]
+        await second.close()
+        await third.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_leaving_in_order_is_seen_by_the_page(chromium: Browser, number: int) -> None:
+    async with running_peer("--fake", "--port", "0") as peer:
+        page = await live(chromium, peer.url)
+        assert await peer.leave(number) == 0
+        await page.wait_for('document.documentElement.dataset.state === "reconnecting"')
+        assert any("closed Cam A" in line for line in peer.log)
+        assert any("closed Mic A" in line for line in peer.log)
+        assert not any("Traceback" in line for line in peer.log)
+        await page.close()
+
+
+async def test_a_page_without_the_token_says_so_and_takes_one(browser: Browser) -> None:
+    async with running_peer("--fake", "--port", "0", "--token", "abcdefghijklmnop") as peer:
+        page = await browser.open(peer.url.partition("#")[0])
+        await page.wait_for('document.documentElement.dataset.state === "unauthorized"')
+        await page.evaluate("""(() => {
+            document.getElementById("token").value = "abcdefghijklmnop";
+            document.querySelector("#token-form button").click();
+        })()""")
+        await page.wait_for('document.documentElement.dataset.state === "live"')
+        await page.close()
+
+
+async def test_the_page_comes_back_when_the_peer_does(chromium: Browser) -> None:
+    token = ("--token", "abcdefghijklmnop")
+    async with running_peer("--fake", "--port", "0", *token) as peer:
+        page = await live(chromium, peer.url)
+        port = peer.url.split(":")[2].split("/")[0]
+    await page.wait_for('document.documentElement.dataset.state === "reconnecting"')
+    async with running_peer("--fake", "--port", port, *token):
+        await page.wait_for('document.documentElement.dataset.state === "live"', timeout=30)
+        await page.close()
+
+
+async def test_two_producers_can_be_chosen_from(chromium: Browser) -> None:
+    async with running_peer("--fake", "--port", "0", "--screen", "960x540") as peer:
+        page = await live(chromium, peer.url)
+        await page.evaluate('document.querySelectorAll("#producers button")[1].click()')
+        await page.wait_for('document.title.startsWith("Virtual screen")')
+        await page.wait_for('document.documentElement.dataset.state === "live"')
+        [picture] = await pictures(page, 1)
+        assert (picture["width"], picture["height"]) == (960, 540)
+        assert picture["frame"] is not None
+        await page.close()
+
+
+async def test_sound_off_and_on(chromium: Browser) -> None:
+    async with running_peer("--fake", "--port", "0") as peer:
+        page = await live(chromium, peer.url)
+        for state in ("true", "false", "true"):
+            await page.evaluate('document.dispatchEvent(new KeyboardEvent("keydown", {key: "m"}))')
+            pressed = 'document.getElementById("mute").getAttribute("aria-pressed")'
+            muted = await page.evaluate('document.querySelector("video").muted')
+            assert (await page.evaluate(pressed) == "true") is not muted
+            assert muted is (state == "true")
+        await page.close()
+
+
+async def test_a_real_screen_is_seen(chromium: Browser, xvfb: str) -> None:
+    env = {"DISPLAY": xvfb}
+    arguments = ("--video", "none", "--audio", "none", "--screen", "--port", "0")
+    async with running_peer(*arguments, env=env) as peer:
+        page = await live(chromium, peer.url)
+        for name, channel in (("red", 0), ("lime", 1), ("blue", 2)):
+            paint = await asyncio.create_subprocess_exec(
+                "xsetroot", "-solid", name, env={**env, "PATH": "/usr/bin"}
+            )
+            assert await paint.wait() == 0
+            await page.wait_for(
+                f"pictures.next(1).then(([p]) => p.width === 800 && p.height === 600 "
+                f"&& p.colour.every((value, i) => (i === {channel}) === value > 128))"
+            )
+        await page.close()
