@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _publication(options: argparse.Namespace) -> Publication:
     """:raises ValueError, TypeError: for constraints that make no sense."""
+    if (options.video, options.audio, options.screen) == ("none", "none", None):
+        raise ValueError("nothing to publish: --video and --audio are none, and no --screen")
     return Publication(
         video=_constraints("video", options.video),
         audio=_constraints("audio", options.audio),

@@ -113,8 +113,6 @@ async def _capture(publication: Publication, opened: list[MediaDevices]) -> dict
         raise ProgramError(f"no device fits: {error}") from error
     except (DOMException, TypeError) as error:
         raise ProgramError(str(error)) from error
-    if not streams:
-        raise ProgramError("nothing to publish: both --video and --audio are none")
     for stream in streams.values():
         for track in stream.getTracks():
             if isinstance(track, MediaStreamTrack):

@@ -123,12 +123,18 @@ class _Viewer:
 
     async def answer(self, offer: str, stream: MediaStream) -> str:
         """:raises OfferMalformed, OfferRejected: as `Publisher.start_session()`."""
-        connection = self.connection
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            return await self._negotiate(offer, stream)
+        except OfferRejected:
+            raise
         except Exception as error:
-            # aiortc's parser raises seven types of exception for malformed offers.
+            # aiortc raises seven types of exception for malformed offers, at three places.
+            logger.info("an offer was refused: %r", error)
             raise OfferMalformed("the offer could not be understood") from error
+
+    async def _negotiate(self, offer: str, stream: MediaStream) -> str:
+        connection = self.connection
+        await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         waiting = [track for track in stream.getTracks() if track.readyState == "live"]
         sending = False
         for transceiver in connection.getTransceivers():
