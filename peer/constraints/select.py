@@ -6,12 +6,13 @@ width, height and aspectRatio. So each native mode is taken in turn, the best si
 rate are found for it separately, and the best mode wins.
 """
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from .device import MIN_SAMPLE_RATE, ConstrainableObject, capabilities, max_sample_rate
+from .device import MIN_SAMPLE_RATE, ConstrainableObject, capabilities
 from .fitness import ASPECT_DECIMALS, distance, ideal_distance, satisfies
 from .parse import Constraint, ConstraintSet, TrackConstraints
 from .sizes import candidate_sizes
@@ -52,20 +53,21 @@ def select_settings(
 
     :param modes: the native modes that may be used, by index; all by default.
     """
-    usable = range(_mode_count(device)) if modes is None else list(modes)
+    usable = list(range(_mode_count(device)) if modes is None else modes)
     required = [{n: c for n, c in constraints.basic.items() if c.required}]
     # Step 3: the basic set's required constraints hold for all that follows.
-    if _best(device, usable, required, constraints.basic) is None:
+    if not _possible(device, usable, required):
         return _failure([device], constraints)
     # Step 4: an advanced set holds as a whole, or not at all.
     for advanced in constraints.advanced:
         # An ideal in an advanced set excludes nothing and scores nothing.
         narrowed = [*required, {n: c for n, c in advanced.items() if c.required}]
-        if _best(device, usable, narrowed, constraints.basic) is not None:
+        if _possible(device, usable, narrowed):
             required = narrowed
-    best = _best(device, usable, required, constraints.basic)
-    assert best is not None, "what was accepted above can be satisfied"
-    return best
+    options = _options(device, usable, required, constraints.basic)
+    _, mode, chosen = min(options, key=lambda option: option[0])
+    settings = {**device.fixed, **chosen}
+    return Selection(settings, mode, distance(settings, constraints.basic))
 
 
 def rank(
@@ -91,25 +93,32 @@ def _mode_count(device: ConstrainableObject) -> int:
     return len(device.video_modes or device.audio_modes)
 
 
-def _best(
+# What can be chosen: how good it is (smaller is better), the native mode, and the settings.
+_Option = tuple[tuple[Any, ...], int, dict[str, Any]]
+
+
+def _possible(
+    device: ConstrainableObject, modes: Sequence[int], required: Sequence[ConstraintSet]
+) -> bool:
+    return next(_options(device, modes, required, {}), None) is not None
+
+
+def _options(
     device: ConstrainableObject,
-    modes: Iterable[int],
+    modes: Sequence[int],
     required: Sequence[ConstraintSet],
     basic: ConstraintSet,
-) -> Selection | None:
-    if not all(
-        constraint.name in device.fixed and satisfies(device.fixed[constraint.name], constraint)
-        for constraint in _flat(required)
-        if constraint.name not in _CHOSEN[device.kind]
-    ):
-        return None
-    choose = _best_video if device.kind == "video" else _best_audio
-    chosen = choose(device, modes, list(_flat(required)), basic)
-    if chosen is None:
-        return None
-    mode, settings = chosen
-    settings = {**device.fixed, **settings}
-    return Selection(settings, mode, distance(settings, basic))
+) -> Iterator[_Option]:
+    """The best settings of each native mode, of those that the required constraints leave."""
+    flat = [constraint for one in required for constraint in one.values()]
+    for constraint in flat:
+        if constraint.name not in _CHOSEN[device.kind] and not (
+            constraint.name in device.fixed and satisfies(device.fixed[constraint.name], constraint)
+        ):
+            return
+    chosen = [constraint for constraint in flat if constraint.name in _CHOSEN[device.kind]]
+    options = _video_options if device.kind == "video" else _audio_options
+    yield from options(device, modes, chosen, basic)
 
 
 _CHOSEN = {
@@ -118,69 +127,76 @@ _CHOSEN = {
 }
 
 
-def _flat(sets: Sequence[ConstraintSet]) -> Iterator[Constraint]:
-    for one in sets:
-        yield from one.values()
-
-
-def _best_video(
+def _video_options(
     device: ConstrainableObject,
-    modes: Iterable[int],
+    modes: Sequence[int],
     required: Sequence[Constraint],
     basic: ConstraintSet,
-) -> tuple[int, dict[str, Any]] | None:
-    best: tuple[tuple[float, ...], int, dict[str, Any]] | None = None
-    sizes: dict[tuple[int, int, bool], tuple[tuple[float, float], dict[str, Any]] | None] = {}
+) -> Iterator[_Option]:
+    # Many modes share a size or a rate.
+    of_size = [constraint for constraint in required if constraint.name in _SIZE]
+    of_rate = [constraint for constraint in required if constraint.name == "frameRate"]
+    best_size = functools.cache(functools.partial(_best_size, device, of_size, basic))
+    best_rate = functools.cache(functools.partial(_best_rate, of_rate, basic))
+    resizes = [
+        (native, resize, _score(resize, basic))
+        for native, resize in ((True, _NONE), (False, _CROP_AND_SCALE))
+        if _allowed(resize, required)
+    ]
     for index in modes:
         width, height, rate = device.video_modes[index]
-        for native in (True, False):
-            resize = {"resizeMode": "none" if native else "crop-and-scale"}
-            if not _allowed(resize, required):
+        for native, resize, score in resizes:
+            size = best_size(width, height, native)
+            frame_rate = size and best_rate(rate, native)
+            if size is None or frame_rate is None:
                 continue
-            key = (width, height, native)
-            if key not in sizes:
-                candidates = (
-                    {(width, height)}
-                    if native
-                    else candidate_sizes(
-                        width,
-                        height,
-                        [*required, *basic.values()],
-                        keeps_aspect=device.keeps_aspect,
-                    )
-                )
-                sizes[key] = _best_of(
-                    (_size_settings(*size) for size in candidates), required, basic, _size_default
-                )
-            size = sizes[key]
-            rates = _best_of(
-                ({"frameRate": r} for r in ([rate] if native else _rates(rate, required, basic))),
-                required, basic, _rate_default,
-            )  # fmt: skip
-            if size is None or rates is None:
-                continue
-            settings = {**size[1], **rates[1], **resize}
-            fit = round(size[0][0] + rates[0][0] + _score(resize, basic), 12)
-            order = (fit, not native, size[0][1], rates[0][1], width * height * rate)
-            if best is None or order < best[0]:
-                best = (order, index, settings)
-    return None if best is None else best[1:]
+            fit = round(size.score + frame_rate.score + score, 12)
+            order = (fit, not native, size.default, frame_rate.default, width * height * rate)
+            yield order, index, {**size.settings, **frame_rate.settings, **resize}
+
+
+_SIZE = frozenset({"width", "height", "aspectRatio"})
+_NONE = {"resizeMode": "none"}
+_CROP_AND_SCALE = {"resizeMode": "crop-and-scale"}
+
+
+def _best_size(
+    device: ConstrainableObject,
+    required: Sequence[Constraint],
+    basic: ConstraintSet,
+    width: int,
+    height: int,
+    native: bool,
+) -> "_Best | None":
+    constraints = [*required, *basic.values()]
+    sizes = {(width, height)}
+    if not native:
+        sizes = candidate_sizes(width, height, constraints, keeps_aspect=device.keeps_aspect)
+    free_aspect = all(constraint.name != "aspectRatio" for constraint in constraints)
+
+    def default(settings: Mapping[str, Any]) -> tuple[float, ...]:
+        w, h = settings["width"], settings["height"]
+        # As little cropping as can be, and no half pixels of colour.
+        cropped = round(abs(h - w * height / width), 6) if free_aspect else 0
+        return cropped, w % 2 + h % 2, abs(math.log(w * h / DEFAULT_PIXELS))
+
+    return _best_of((_size_settings(*size) for size in sizes), required, basic, default)
 
 
 def _size_settings(width: int, height: int) -> dict[str, Any]:
-    return {
-        "width": width,
-        "height": height,
-        "aspectRatio": round(width / height, ASPECT_DECIMALS),
-    }
+    aspect = round(width / height, ASPECT_DECIMALS)
+    return {"width": width, "height": height, "aspectRatio": aspect}
 
 
-def _size_default(settings: Mapping[str, Any]) -> float:
-    return abs(math.log(settings["width"] * settings["height"] / DEFAULT_PIXELS))
+def _best_rate(
+    required: Sequence[Constraint], basic: ConstraintSet, rate: float, native: bool
+) -> "_Best | None":
+    rates = {rate} if native else _rates(rate, required, basic)
 
+    def default(settings: Mapping[str, Any]) -> tuple[float, ...]:
+        return (abs(settings["frameRate"] - DEFAULT_RATE),)
 
-def _rate_default(settings: Mapping[str, Any]) -> float:
-    return abs(float(settings["frameRate"]) - DEFAULT_RATE)
+    return _best_of(({"frameRate": one} for one in rates), required, basic, default)
 
 
 def _rates(rate: float, required: Sequence[Constraint], basic: ConstraintSet) -> set[float]:
@@ -194,64 +210,77 @@ def _rates(rate: float, required: Sequence[Constraint], basic: ConstraintSet) ->
     return {rate / divisor for divisor in divisors}
 
 
-def _best_audio(
+def _audio_options(
     device: ConstrainableObject,
-    modes: Iterable[int],
+    modes: Sequence[int],
     required: Sequence[Constraint],
     basic: ConstraintSet,
-) -> tuple[int, dict[str, Any]] | None:
+) -> Iterator[_Option]:
+    """Sound is resampled and mixed down, so that any lower rate and count can be had."""
     usable = [device.audio_modes[index] for index in modes]
-    if not usable:
-        return None
-    default = usable[0]
+    highest = max((mode.sample_rate for mode in usable), default=MIN_SAMPLE_RATE)
     spans = {
-        "sampleRate": (MIN_SAMPLE_RATE, max_sample_rate(device), default.sample_rate),
-        "channelCount": (1, max(mode.channel_count for mode in usable), default.channel_count),
+        "sampleRate": (MIN_SAMPLE_RATE, max(highest, MIN_SAMPLE_RATE)),
+        "channelCount": (1, max((mode.channel_count for mode in usable), default=1)),
     }
-    settings: dict[str, Any] = {}
-    for name, (low, high, usual) in spans.items():
-        points = {usual, low, high}
-        for constraint in [*required, *basic.values()]:
-            if constraint.name == name:
-                values = (constraint.min, constraint.max, constraint.exact, constraint.ideal)
-                points.update(round(value) for value in values if value is not None)
-        chosen = _best_of(
-            ({name: point} for point in points if low <= point <= high),
-            required, basic, lambda one, name=name, usual=usual: abs(one[name] - usual),
-        )  # fmt: skip
-        if chosen is None:
-            return None
-        settings |= chosen[1]
-    wanted = settings["sampleRate"], settings["channelCount"]
-    index = min(
-        range(len(usable)),
-        key=lambda i: (
-            usable[i].channel_count < wanted[1],
-            usable[i].sample_rate < wanted[0],
-            abs(usable[i].sample_rate - wanted[0]),
-            abs(usable[i].channel_count - wanted[1]),
-        ),
+    for preference, (index, mode) in enumerate(zip(modes, usable, strict=True)):
+        rate = _best_number("sampleRate", *spans["sampleRate"], mode.sample_rate, required, basic)
+        channels = _best_number(
+            "channelCount", *spans["channelCount"], mode.channel_count, required, basic
+        )
+        rest = {"sampleSize": mode.sample_size, "latency": mode.latency}
+        if rate is None or channels is None or not _allowed(rest, required):
+            continue
+        fit = round(rate.score + channels.score + _score(rest, basic), 12)
+        # The mode that needs least resampling, and invents no channel.
+        invented = max(0, channels.settings["channelCount"] - mode.channel_count)
+        order = (fit, invented, rate.default, channels.default, preference)
+        yield order, index, {**rate.settings, **channels.settings, **rest}
+
+
+def _best_number(
+    name: str,
+    low: int,
+    high: int,
+    usual: int,
+    required: Sequence[Constraint],
+    basic: ConstraintSet,
+) -> "_Best | None":
+    points = {usual, low, high}
+    for constraint in [*required, *basic.values()]:
+        if constraint.name == name:
+            values = (constraint.min, constraint.max, constraint.exact, constraint.ideal)
+            points.update(round(value) for value in values if value is not None)
+
+    def default(settings: Mapping[str, Any]) -> tuple[float, ...]:
+        return (abs(settings[name] - usual),)
+
+    return _best_of(
+        ({name: point} for point in points if low <= point <= high), required, basic, default
     )
-    settings |= {"sampleSize": usable[index].sample_size, "latency": usable[index].latency}
-    if not _allowed(settings, required):
-        return None
-    return list(modes)[index], settings
+
+
+class _Best(NamedTuple):
+    """The best values of some properties that are chosen together."""
+
+    score: float
+    default: tuple[float, ...]
+    settings: dict[str, Any]
 
 
 def _best_of(
     candidates: Iterable[dict[str, Any]],
     required: Sequence[Constraint],
     basic: ConstraintSet,
-    default: Any,
-) -> tuple[tuple[float, float], dict[str, Any]] | None:
+    default: Callable[[Mapping[str, Any]], tuple[float, ...]],
+) -> _Best | None:
     """The allowed candidate with the smallest score, nearest to the default where they tie."""
-    best: tuple[tuple[float, float], dict[str, Any]] | None = None
-    for candidate in candidates:
-        if _allowed(candidate, required):
-            order = (round(_score(candidate, basic), 12), default(candidate))
-            if best is None or order < best[0]:
-                best = (order, candidate)
-    return best
+    allowed = (
+        _Best(round(_score(candidate, basic), 12), default(candidate), candidate)
+        for candidate in candidates
+        if _allowed(candidate, required)
+    )
+    return min(allowed, key=lambda best: best[:2], default=None)
 
 
 def _allowed(settings: Mapping[str, Any], required: Sequence[Constraint]) -> bool:
@@ -277,7 +306,7 @@ def _failure(
     required = [constraint for constraint in constraints.basic.values() if constraint.required]
     for constraint in required:
         alone = [{constraint.name: constraint}]
-        if all(_best(device, range(_mode_count(device)), alone, {}) is None for device in devices):
+        if not any(_possible(device, range(_mode_count(device)), alone) for device in devices):
             offers = "; ".join(
                 f"{device.label} offers {_offer(device, constraint.name)}" for device in devices
             )

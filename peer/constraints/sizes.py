@@ -4,6 +4,7 @@ Every size from 1x1 to the native one can be made. What the constraints say sing
 their bounds and ideals, the sizes that these imply through an aspect ratio, and the native one.
 """
 
+import functools
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -26,17 +27,23 @@ def candidate_sizes(
     widths = _within(points["width"], native_width)
     heights = _within(points["height"], native_height)
     sizes = {(native_width, native_height)}
-    aspects = {native_aspect} if keeps_aspect else {native_aspect, *points["aspectRatio"]}
-    for aspect in aspects:
-        if aspect > 0:
-            sizes |= _of_aspect(aspect, widths, heights)
-    if not keeps_aspect:
+    if keeps_aspect:
+        sizes |= {(width, round(width / native_aspect)) for width in widths}
+        sizes |= {(round(height * native_aspect), height) for height in heights}
+    else:
         sizes |= {(width, height) for width in widths for height in heights}
+        for aspect in {native_aspect, *points["aspectRatio"]} - {0}:
+            sizes |= _of_aspect(aspect, widths, heights)
     return {(w, h) for w, h in sizes if 1 <= w <= native_width and 1 <= h <= native_height}
 
 
 def _within(points: set[float], native: int) -> set[int]:
     return {native, *(min(max(1, round(point)), native) for point in points)}
+
+
+@functools.lru_cache(256)
+def _ratio(aspect: float, limit: int) -> tuple[int, int]:
+    return Fraction(aspect).limit_denominator(limit).as_integer_ratio()
 
 
 def _of_aspect(aspect: float, widths: set[int], heights: set[int]) -> set[tuple[int, int]]:
@@ -48,8 +55,7 @@ def _of_aspect(aspect: float, widths: set[int], heights: set[int]) -> set[tuple[
     for height in heights:
         exact = height * aspect
         sizes |= {(round(exact), height), (int(exact), height), (int(exact) + 1, height)}
-    ratio = Fraction(aspect).limit_denominator(max(max(widths), max(heights)))
-    across, down = ratio.numerator, ratio.denominator
+    across, down = _ratio(aspect, max(max(widths), max(heights)))
     if across and down:
         multiples = {width // across for width in widths} | {height // down for height in heights}
         for multiple in multiples:
