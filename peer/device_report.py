@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .devices.backend import AudioMode, Backend, DeviceDescription, VideoMode
+from .devices.backend import Backend, DeviceDescription, VideoMode
 from .devices.system import system_backends
 from .devices.virtual import VirtualBackend
 
@@ -46,17 +46,12 @@ def _modes(device: DeviceDescription) -> list[str]:
         if isinstance(mode, VideoMode):
             rates.setdefault((mode.width, mode.height), set()).add(mode.frame_rate)
         else:
-            sounds.append(f"{mode.sample_rate} Hz, {_channels(mode)}")
+            sounds.append(str(mode))
     pictures = [
         f"{width}x{height} at {', '.join(f'{rate:g}' for rate in sorted(of_size))}"
         for (width, height), of_size in sorted(rates.items())
     ]
     return [*pictures, *sounds]
-
-
-def _channels(mode: AudioMode) -> str:
-    names = {1: "mono", 2: "stereo"}
-    return names.get(mode.channel_count, f"{mode.channel_count} channels")
 
 
 def _as_dict(device: DeviceDescription) -> dict[str, Any]:

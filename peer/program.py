@@ -11,6 +11,7 @@ from signaling import ServerConfig, ServerStartError, SignalingServer, Switchboa
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
+from .devices.backend import AudioMode, VideoMode
 from .devices.virtual import VirtualBackend
 from .errors import DOMException, OverconstrainedError
 from .publisher import Publisher
@@ -116,7 +117,7 @@ async def _capture(publication: Publication, opened: list[MediaDevices]) -> dict
     for stream in streams.values():
         for track in stream.getTracks():
             if isinstance(track, MediaStreamTrack):
-                logger.info("publishing %s: %s", track.label, _settings(track.getSettings()))
+                logger.info("publishing %s: %s", track.label, _described(track.getSettings()))
     return streams
 
 
@@ -137,7 +138,8 @@ async def _camera_and_microphone(
     return await media_devices.getUserMedia(wanted) if wanted else None
 
 
-def _settings(settings: dict[str, Any]) -> str:
+def _described(settings: dict[str, Any]) -> VideoMode | AudioMode:
+    """A track's settings, to be printed as a mode is."""
     if "width" in settings:
-        return f"{settings['width']}x{settings['height']} at {settings['frameRate']:g}"
-    return f"{settings['sampleRate']} Hz, {settings['channelCount']} channels"
+        return VideoMode(settings["width"], settings["height"], settings["frameRate"])
+    return AudioMode(settings["sampleRate"], settings["channelCount"])

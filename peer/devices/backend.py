@@ -47,6 +47,9 @@ class VideoMode:
     """FFmpeg's name of a pixel format, or of a codec (`mjpeg`, `h264`); empty when the backend
     has no choice to make."""
 
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} at {self.frame_rate:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class AudioMode:
@@ -59,6 +62,10 @@ class AudioMode:
     """Bits of one linear sample."""
     latency: float = 0.02
     """Seconds from capture to the frame that carries it."""
+
+    def __str__(self) -> str:
+        channels = {1: "mono", 2: "stereo"}.get(self.channel_count)
+        return f"{self.sample_rate} Hz, {channels or f'{self.channel_count} channels'}"
 
 
 Mode = VideoMode | AudioMode

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 COLUMNS = 40
 ROWS = 2
 BITS_PER_ROW = 36
+MIN_WIDTH = 2 * COLUMNS
 FRAME_BITS = 24
 TIME_BITS = 40
 CRC_BITS = 8
@@ -32,33 +33,30 @@ class Stamp(NamedTuple):
     """Seconds since the epoch at capture, modulo 2**40 milliseconds; a millisecond's precision."""
 
 
-def cell_size(width: int) -> int:
-    """Edge length in pixels of one cell of a picture of this width."""
-    return max(1, width // COLUMNS)
-
-
 def draw(luma: NDArray[np.uint8], stamp: Stamp) -> None:
     """Draw the code into a picture's luma plane, an array of (height, width).
 
     :raises ValueError: when the picture is too small to carry it.
     """
     height, width = luma.shape
-    size = cell_size(width)
-    if width < COLUMNS or height < ROWS * size:
-        raise ValueError(f"a barcode needs at least {COLUMNS}x{ROWS} pixels, not {width}x{height}")
+    rows = -(-ROWS * width // COLUMNS)
+    if width < MIN_WIDTH or height < rows:
+        raise ValueError(
+            f"a barcode needs at least {MIN_WIDTH}x{rows} pixels, not {width}x{height}"
+        )
     cells = np.full((ROWS, COLUMNS), DARK, np.uint8)
     cells[:, 0] = cells[:, -1] = LIGHT
     bits = np.array([int(bit) for bit in f"{_encode(stamp):0{ROWS * BITS_PER_ROW}b}"], np.bool_)
     cells[:, 2 : 2 + BITS_PER_ROW] = np.where(bits, LIGHT, DARK).reshape(ROWS, BITS_PER_ROW)
-    blocks = cells.repeat(size, axis=0).repeat(size, axis=1)
-    luma[: blocks.shape[0], : blocks.shape[1]] = blocks
+    row_of_line = np.arange(rows) * COLUMNS // width
+    luma[:rows] = cells[row_of_line][:, np.arange(width) * COLUMNS // width]
 
 
 def read(luma: NDArray[np.uint8]) -> Stamp | None:
     """What the code in a luma plane of (height, width) says; None when there is none to be read."""
     height, width = luma.shape
     size = width / COLUMNS
-    if width < COLUMNS or height < ROWS * size:
+    if width < MIN_WIDTH or height < ROWS * size:
         return None
     cells = np.array([[_cell(luma, row, column, size) for column in range(COLUMNS)]
                       for row in range(ROWS)])  # fmt: skip
@@ -70,7 +68,7 @@ def read(luma: NDArray[np.uint8]) -> Stamp | None:
 
 def _cell(luma: NDArray[Any], row: int, column: int, size: float) -> float:
     # The middle half of a cell is far enough from its neighbours' ringing.
-    top, left = int((row + 0.25) * size), int((column + 0.25) * size)
+    top, left = round((row + 0.25) * size), round((column + 0.25) * size)
     extent = max(1, int(size / 2))
     return float(luma[top : top + extent, left : left + extent].mean())
 
