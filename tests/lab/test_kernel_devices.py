@@ -1,6 +1,7 @@
 """The device lab is what it says, seen by PyAV and linuxpy alone."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, pairwise
@@ -30,25 +31,26 @@ def either_camera(request: pytest.FixtureRequest) -> Path:
     return path
 
 
+def pictures(container: InputContainer) -> Iterator[tuple[int, np.ndarray]]:
+    """Time stamps and grey pictures.
+
+    The pictures are copies: FFmpeg's v4l2 input gives the driver's memory, and a frame of it that
+    is read, or only let go, after the container is closed crashes the process.
+    """
+    for frame in container.decode(video=0):
+        yield frame.pts, frame.to_ndarray(format="gray")
+        del frame
+
+
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720)])
 def test_a_camera_gives_moving_pictures(either_camera: Path, width: int, height: int) -> None:
     with open_camera(either_camera, f"{width}x{height}") as container:
-        frames = list(islice(container.decode(video=0), 5))
+        times, seen = zip(*islice(pictures(container), 5), strict=True)
         assert container.streams.video[0].average_rate == 30
-    assert {(frame.width, frame.height) for frame in frames} == {(width, height)}
-    assert all(one.pts < next_one.pts for one, next_one in pairwise(frames))
-    pictures = [frame.to_ndarray(format="gray") for frame in frames]
-    assert np.ptp(pictures[0]) > 100
-    assert (pictures[0] != pictures[-1]).any()
-
-
-def test_a_camera_says_which_sizes_it_has_at_30_fps(either_camera: Path) -> None:
-    device = pytest.importorskip("linuxpy.video.device", exc_type=ImportError)
-    with device.Device(either_camera) as camera:
-        sizes = {
-            (each.width, each.height) for each in camera.info.frame_sizes if each.max_fps >= 30
-        }
-    assert {(640, 480), (1280, 720)} <= sizes
+    assert all(earlier < later for earlier, later in pairwise(times))
+    assert {picture.shape for picture in seen} == {(height, width)}
+    assert np.ptp(seen[0]) > 100
+    assert (seen[0] != seen[-1]).any()
 
 
 def test_a_camera_has_a_lens_that_can_be_turned(either_camera: Path) -> None:
@@ -78,20 +80,19 @@ def test_a_camera_that_is_unplugged_fails_its_reader_and_leaves_the_other(
     path: Path = request.getfixturevalue(pulled)
     other: Path = request.getfixturevalue(left)
     with open_camera(path) as reader, open_camera(other) as other_reader:
-        frames = reader.decode(video=0)
+        frames = pictures(reader)
         next(frames)
         with unplugged(driver, f"{driver}.0"):
             assert not path.exists()
             with pytest.raises(av.error.FFmpegError):
-                # The frames that were waiting may still come.
-                for _ in islice(frames, 100):
-                    pass
-            assert next(other_reader.decode(video=0)).width == 640
-            # The number is free only when nobody holds the old camera.
+                # What had been captured before may still come.
+                deque(islice(frames, 100), maxlen=0)
+            next(pictures(other_reader))
+            # The number is free for the next one only when nobody holds this one.
             reader.close()
     assert path.exists()
     with open_camera(path) as again:
-        assert next(again.decode(video=0)).width == 640
+        next(pictures(again))
 
 
 def samples(container: InputContainer) -> Iterator[np.ndarray]:
