@@ -19,6 +19,7 @@ from .clock import sample_number, stamp_audio, stamp_video
 from .processing import FRAME_DURATION, black, silence
 from .shared_device import SharedDevice
 from .track_sink import TrackSink
+from .track_stats import MediaStreamTrackAudioStats, MediaStreamTrackVideoStats
 
 # What an ended track still tells about itself (Media Capture and Streams 4.3.3.2, getSettings).
 _SETTINGS_AFTER_END = ("deviceId", "facingMode", "groupId")
@@ -41,6 +42,7 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
     onended = event_handler("ended")
     onmute = event_handler("mute")
     onunmute = event_handler("unmute")
+    onconfigurationchange = event_handler("configurationchange")
 
     def __init__(self, device: SharedDevice, context: "weakref.WeakSet[MediaStreamTrack]") -> None:
         super().__init__()
@@ -51,7 +53,17 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
         self._constraints = parse_constraints(None)
         self._applying = asyncio.Lock()
         self._last_settings: dict[str, Any] = {}
-        self._sink = TrackSink(device.kind, self._source_muted, self._source_ended)
+        self._sink = TrackSink(
+            device.kind,
+            muted=self._source_muted,
+            ended=self._source_ended,
+            changed=self._configuration_changed,
+        )
+        self._stats = (
+            MediaStreamTrackVideoStats(self._sink.counters)
+            if device.kind == "video"
+            else MediaStreamTrackAudioStats(self._sink.counters)
+        )
         self._reader = self.reader()
 
     def __repr__(self) -> str:
@@ -75,11 +87,20 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
     @enabled.setter
     def enabled(self, value: object) -> None:
         self._enabled = bool(value)
+        self._sink.enabled = self._enabled
+        self._sink.samples.wake()
+        if self.readyState == "live":
+            self._device.review()
 
     @property
     def muted(self) -> bool:
         """Whether the source is unable to deliver at the moment."""
         return self._muted
+
+    @property
+    def stats(self) -> MediaStreamTrackVideoStats | MediaStreamTrackAudioStats:
+        """What became of the track's frames; always the same object."""
+        return self._stats
 
     # Settings.
 
@@ -131,13 +152,14 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
     def clone(self) -> "MediaStreamTrack":
         """A track of its own from the same source, with the same constraints and settings."""
         copy = MediaStreamTrack(self._device, self._context)
-        copy._enabled = self._enabled
+        copy._enabled = copy._sink.enabled = self._enabled
         copy._muted = self._muted
         copy._constraints = self._constraints
         copy._last_settings = self._last_settings
         if self.readyState == "ended" or not self._device.join(copy._sink, self._sink):
             copy._end()
         self._context.add(copy)
+        self._device.review()
         return copy
 
     def stop(self) -> None:
@@ -166,6 +188,11 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
         self._muted = muted
         self._sink.samples.wake()
         self.dispatchEvent(Event("mute" if muted else "unmute"))
+
+    def _configuration_changed(self) -> None:
+        """The source's settings changed by themselves (mediacapture-extensions 9)."""
+        if self.readyState == "live":
+            self.dispatchEvent(Event("configurationchange"))
 
     # Samples.
 
@@ -198,7 +225,7 @@ class FrameReader:
         """
         track, samples = self._track, self._track._sink.samples
         while track.readyState == "live":
-            if track.muted:
+            if track.muted or not track.enabled:
                 if await self._pace():
                     return self._blank(self._until)
                 continue
@@ -209,8 +236,6 @@ class FrameReader:
             self._number, captured = entry
             if captured.at < self._until - _frame_duration(track) / 2:
                 continue  # black or silence has taken its place already
-            if not track.enabled:
-                return self._blank(captured.at)
             frame = captured.frame
             if isinstance(frame, VideoFrame):
                 frame = await track._sink.picture(self._number, captured)

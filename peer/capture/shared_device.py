@@ -3,17 +3,34 @@
 Each track has settings of its own. The device runs in a native mode from which all of them can be
 made by cropping, scaling and decimation: the first track chooses it, later ones may make the
 device switch to a larger one, never to one that would starve a track that is there already.
+
+While every track is disabled the device is released, so that a camera's light goes out, and taken
+again when one is enabled.
 """
 
 import asyncio
+import logging
 
 from ..constraints.device import ConstrainableObject
 from ..constraints.parse import TrackConstraints
 from ..constraints.select import Selection, Unsatisfiable, select_settings
-from ..devices.backend import Backend, DeviceDescription, Mode, VideoMode
+from ..devices.backend import (
+    Backend,
+    DeviceDescription,
+    DeviceError,
+    DeviceLost,
+    Mode,
+    VideoMode,
+)
 from ..devices.source import Source
 from ..errors import OverconstrainedError
 from .track_sink import TrackSink
+
+logger = logging.getLogger(__name__)
+
+# Media Capture and Streams 4.3.1.3 wants the light out within three seconds; a mute button that is
+# pressed by mistake, and at once again, should not blink.
+RELEASE_DELAY = 2.0
 
 
 class SharedDevice:
@@ -31,6 +48,9 @@ class SharedDevice:
         self._source: Source | None = None
         self._sinks: list[TrackSink] = []
         self._lock = asyncio.Lock()
+        self._released = False
+        self._release_timer: asyncio.TimerHandle | None = None
+        self._reacquiring: asyncio.Task[None] | None = None
 
     @property
     def kind(self) -> str:
@@ -41,11 +61,6 @@ class SharedDevice:
     def muted(self) -> bool:
         """Whether the device delivers nothing at the moment."""
         return self._source is not None and self._source.muted
-
-    @property
-    def in_use(self) -> bool:
-        """Whether a live track captures from it."""
-        return bool(self._sinks)
 
     async def settle(self, sink: TrackSink, constraints: TrackConstraints) -> None:
         """Give a track the settings that fit its constraints best, opening the device if need be.
@@ -59,22 +74,32 @@ class SharedDevice:
             others = [other for other in self._sinks if other is not sink]
             selection = self._select(others, constraints)
             wanted = self.description.modes[selection.mode]
-            source = await self._run_in(wanted, others)
-            sink.configure(selection.settings, wanted, source.mode)
+            if self._released and sink in self._sinks:
+                sink.configure(selection.settings, wanted, wanted)  # in force once it is back
+                return
+            pinned = selection.settings.get("resizeMode") == "none" and (
+                "resizeMode" in constraints.required
+            )
+            source = await self._run_in(wanted, others, exactly=pinned)
+            if sink.ended:  # stopped meanwhile
+                if not self._sinks:
+                    source.close()
+                return
+            sink.configure(selection.settings, wanted, source.mode, pinned=pinned)
             if sink not in self._sinks:
-                source.add_sink(sink)
                 self._sinks.append(sink)
-            for other in others:
-                if isinstance(source.mode, VideoMode):
-                    other.device_switched(source.mode)
+            self._supply(source)
+        self.review()
 
     def join(self, sink: TrackSink, original: TrackSink) -> bool:
         """Let a clone capture with the settings of its original; False when the device is gone."""
-        if self._source is None or original.mode is None or not self._source.alive:
+        source = self._source
+        if source is None or original.mode is None or not (source.alive or self._released):
             return False
-        sink.configure(original.settings(), original.mode, self._source.mode)
-        self._source.add_sink(sink)
+        sink.configure(original.settings(), original.mode, source.mode, pinned=original.pinned)
         self._sinks.append(sink)
+        if not self._released:
+            source.add_sink(sink)
         return True
 
     def leave(self, sink: TrackSink) -> None:
@@ -83,12 +108,56 @@ class SharedDevice:
             self._sinks.remove(sink)
         if self._source is not None:
             self._source.remove_sink(sink)
+        self.review()
+
+    def review(self) -> None:
+        """A track came, went, or changed whether it is enabled: is the device needed?"""
+        idle = not any(sink.enabled for sink in self._sinks)
+        if self._release_timer is not None and not (idle and self._sinks):
+            self._release_timer.cancel()
+            self._release_timer = None
+        if idle and self._sinks and not self._released and self._release_timer is None:
+            loop = asyncio.get_running_loop()
+            self._release_timer = loop.call_later(RELEASE_DELAY, self._release)
+        if not idle and self._released and self._reacquiring is None:
+            self._reacquiring = asyncio.create_task(self._reacquire())
 
     async def closed(self) -> None:
         """Wait until the device is released, when no track captures from it any more."""
+        if self._reacquiring is not None:
+            await self._reacquiring
         async with self._lock:
             if self._source is not None and not self._sinks:
                 await self._source.wait_closed()
+
+    def _release(self) -> None:
+        self._release_timer = None
+        if self._source is None or not self._source.alive:
+            return
+        logger.info("releasing %s: all its tracks are disabled", self.description.label)
+        self._released = True
+        for sink in self._sinks:
+            self._source.remove_sink(sink)
+
+    async def _reacquire(self) -> None:
+        """Take the device again; where that fails, its tracks end."""
+        try:
+            async with self._lock:
+                if not self._released or not self._sinks:
+                    return
+                wanted = self._sinks[0].mode
+                for mode in self.description.modes:
+                    if all(_serves(mode, sink) for sink in self._sinks):
+                        wanted = mode
+                        break
+                assert wanted is not None, "a track that captures has settled"
+                self._supply(await self._run_in(wanted, []))
+        except DeviceError as error:
+            logger.warning("%s can't be taken again: %s", self.description.label, error)
+            for sink in list(self._sinks):
+                sink.lost(DeviceLost(str(error)))
+        finally:
+            self._reacquiring = None
 
     def _select(self, others: list[TrackSink], constraints: TrackConstraints) -> Selection:
         usable = [
@@ -101,16 +170,26 @@ class SharedDevice:
             raise OverconstrainedError(selection.constraint, selection.message)
         return selection
 
-    async def _run_in(self, wanted: Mode, others: list[TrackSink]) -> Source:
+    async def _run_in(
+        self, wanted: Mode, others: list[TrackSink], *, exactly: bool = False
+    ) -> Source:
         """Open the device, or switch it, so that it serves a track that wants this mode."""
         source = self._source
         if source is None or not source.alive:
             if source is not None:
                 await source.wait_closed()
             source = self._source = await Source.open(self.backend, self.description, wanted)
-        elif source.mode != wanted and not (others and _covers(source.mode, wanted)):
+            self._released = False
+        elif source.mode != wanted and (exactly or not others or not _covers(source.mode, wanted)):
             await source.set_mode(wanted)
         return source
+
+    def _supply(self, source: Source) -> None:
+        """Let every track have the source's samples, and know its mode."""
+        for sink in self._sinks:
+            source.add_sink(sink)
+            if isinstance(source.mode, VideoMode):
+                sink.device_switched(source.mode)
 
 
 def _covers(mode: Mode, wanted: Mode) -> bool:
@@ -128,6 +207,8 @@ def _serves(mode: Mode, sink: TrackSink) -> bool:
     """Whether the device can run in this mode without starving a track."""
     if not isinstance(mode, VideoMode):
         return True
+    if sink.pinned:
+        return mode == sink.mode
     settings = sink.settings()
     return bool(
         mode.width >= settings["width"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from ..devices.backend import AudioMode, Captured, DeviceLost, Mode, VideoMode
 from .clock import sample_time, stamp_video
 from .processing import AudioFramer, Decimator, scale
 from .samples import Samples
+from .track_stats import Counters
 
 # A late reader of pictures wants the newest one only; of sound it wants all, up to a fifth of a
 # second, which is where a conversation starts to suffer.
@@ -30,14 +32,27 @@ class TrackSink:
 
     :param muted: called on the loop with the source's new muted state.
     :param ended: called on the loop when the device is lost.
+    :param changed: called on the loop when settings change for another track's sake.
     """
 
-    def __init__(self, kind: str, muted: Callable[[bool], None], ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        muted: Callable[[bool], None],
+        ended: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
         backlog = VIDEO_BACKLOG if kind == "video" else AUDIO_BACKLOG
         self._samples: Samples[Captured] = Samples(asyncio.get_running_loop(), backlog)
         self._muted, self._ended = muted, ended
+        self.enabled = True
+        self.ended = False
+        self.counters = Counters()
         self._settings: dict[str, Any] = {}
         self._mode: Mode | None = None
+        self._pinned = False
+        self._changed = changed
         self._decimator: Decimator | None = None
         self._framer: AudioFramer | None = None
         self._picture: tuple[int, asyncio.Future[VideoFrame]] | None = None
@@ -54,24 +69,37 @@ class TrackSink:
         """The device's mode that the settings were chosen from."""
         return self._mode
 
+    @property
+    def pinned(self) -> bool:
+        """Whether the track must have that very mode (`resizeMode: {exact: "none"}`)."""
+        return self._pinned
+
     def settings(self) -> dict[str, Any]:
         """The track's settings, as a fresh dictionary."""
         return dict(self._settings)
 
-    def configure(self, settings: Mapping[str, Any], mode: Mode, actual: Mode) -> None:
+    def configure(
+        self, settings: Mapping[str, Any], mode: Mode, actual: Mode, *, pinned: bool = False
+    ) -> None:
         """Switch to new settings, chosen from `mode`, while the device runs in mode `actual`."""
         self._settings = dict(settings)
-        self._mode = mode
+        self._mode, self._pinned = mode, pinned
         if isinstance(actual, AudioMode):
             framer = self._framer
             wanted = (settings["sampleRate"], settings["channelCount"])
             if framer is None or (framer.sample_rate, framer.channel_count) != wanted:
                 self._framer = AudioFramer(*wanted)
             return
-        self.device_switched(actual)
+        self._adapt(actual)
 
     def device_switched(self, actual: VideoMode) -> None:
-        """The device changed its mode for the sake of another track."""
+        """The device changed its mode, maybe for the sake of another track."""
+        before = self.settings()
+        self._adapt(actual)
+        if self._settings != before:
+            asyncio.get_running_loop().call_soon(self._changed)
+
+    def _adapt(self, actual: VideoMode) -> None:
         rate = self._settings["frameRate"]
         # A camera that is merely slower than it said is not to be thinned out.
         thinned = rate < actual.frame_rate * 0.99
@@ -92,6 +120,7 @@ class TrackSink:
 
     def end(self) -> None:
         """The track has ended: let go of the samples, and of whoever waits for one."""
+        self.ended = True
         self._samples.clear()
         self._picture = None
         self._samples.wake()
@@ -105,8 +134,14 @@ class TrackSink:
             for completed in self._framer.push(frame, captured.at) if self._framer else ():
                 at = sample_time(completed.pts or 0, completed.sample_rate)
                 self._samples.put(Captured(completed, at))
+            if self.enabled:
+                self.counters.heard(time.monotonic() - captured.at)
         elif self._decimator is None or self._decimator.takes(captured.at):
             self._samples.put(captured)
+            if self.enabled:
+                self.counters.delivered()
+        elif self.enabled:
+            self.counters.discarded()
 
     def mute_changed(self, muted: bool) -> None:
         """The device stopped, or began again, to deliver."""

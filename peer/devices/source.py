@@ -99,14 +99,15 @@ class Source:
         return not self._stopping and not self._closed.done()
 
     def add_sink(self, sink: Sink) -> None:
-        """Give the source's samples to this sink, too.
+        """Give the source's samples to this sink, too; once, however often it is added.
 
         :raises DeviceLost: when the source is closed or closing.
         """
         with self._lock:
             if not self.alive:
                 raise DeviceLost(f"{self.device.label} is no longer open")
-            self._sinks = (*self._sinks, sink)
+            if sink not in self._sinks:
+                self._sinks = (*self._sinks, sink)
         self._claimed.set()
 
     def remove_sink(self, sink: Sink) -> None:
