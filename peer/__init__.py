@@ -1,11 +1,13 @@
 """getUserMedia for Python: this computer's cameras, microphones and screens as WebRTC tracks."""
 
-from .capture.device_info import InputDeviceInfo, MediaDeviceInfo
+from .capture.capture_controller import CaptureController
+from .capture.device_info import DeviceChangeEvent, InputDeviceInfo, MediaDeviceInfo
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream, MediaStreamTrackEvent
 from .capture.media_stream_track import FrameReader, MediaStreamTrack
 from .capture.navigator import mediaDevices, navigator
 from .capture.permissions import Permissions, PermissionStatus
+from .capture.track_stats import MediaStreamTrackAudioStats, MediaStreamTrackVideoStats
 from .errors import (
     AbortError,
     DOMException,
@@ -25,7 +27,9 @@ from .events import Event, EventTarget
 
 __all__ = [
     "AbortError",
+    "CaptureController",
     "DOMException",
+    "DeviceChangeEvent",
     "Event",
     "EventTarget",
     "FrameReader",
@@ -37,7 +41,9 @@ __all__ = [
     "MediaDevices",
     "MediaStream",
     "MediaStreamTrack",
+    "MediaStreamTrackAudioStats",
     "MediaStreamTrackEvent",
+    "MediaStreamTrackVideoStats",
     "NotAllowedError",
     "NotFoundError",
     "NotReadableError",

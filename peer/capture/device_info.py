@@ -1,8 +1,10 @@
 """MediaDeviceInfo and InputDeviceInfo: one entry of the device list (Media Capture 9.2)."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..constraints.device import ConstrainableObject, capabilities
+from ..events import Event
 
 MediaDeviceKind = Literal["audioinput", "audiooutput", "videoinput"]
 
@@ -52,6 +54,25 @@ class MediaDeviceInfo:
 
     def __hash__(self) -> int:
         return hash((self.kind, self.deviceId))
+
+
+class DeviceChangeEvent(Event):
+    """The list of devices changed (Media Capture and Streams 9.3.2)."""
+
+    def __init__(self, type: str, init: Mapping[str, Any] | None = None) -> None:
+        super().__init__(type)
+        self._devices = tuple((init or {}).get("devices", ()))
+        self._inserted = tuple((init or {}).get("userInsertedDevices", ()))
+
+    @property
+    def devices(self) -> tuple[MediaDeviceInfo, ...]:
+        """What `enumerateDevices()` gave at that moment."""
+        return self._devices
+
+    @property
+    def userInsertedDevices(self) -> tuple[MediaDeviceInfo, ...]:
+        """Those of `devices` that were plugged in just now."""
+        return self._inserted
 
 
 class InputDeviceInfo(MediaDeviceInfo):

@@ -21,9 +21,16 @@ from ..errors import (
     NotReadableError,
     OverconstrainedError,
 )
-from ..events import EventTarget, event_handler
+from ..events import EventTarget, Listener, event_handler
+from .capture_controller import CaptureController
 from .device_catalog import DeviceCatalog
-from .device_info import InputDeviceInfo, MediaDeviceInfo, MediaDeviceKind
+from .device_info import (
+    DeviceChangeEvent,
+    InputDeviceInfo,
+    MediaDeviceInfo,
+    MediaDeviceKind,
+)
+from .device_watch import DeviceWatch
 from .media_stream import MediaStream
 from .media_stream_track import MediaStreamTrack
 from .permissions import PermissionName, Permissions
@@ -44,6 +51,9 @@ class MediaDevices(EventTarget):
 
     ondevicechange = event_handler("devicechange")
 
+    defaultSemantics = "browser-chooses"
+    """The code chooses among devices, nobody is asked (mediacapture-extensions)."""
+
     def __init__(
         self,
         backends: Iterable[Backend] | None = None,
@@ -52,11 +62,16 @@ class MediaDevices(EventTarget):
         salt: bytes | None = None,
     ) -> None:
         super().__init__()
-        self.permissions = permissions or Permissions()
+        self._begin(DeviceCatalog(backends, salt), permissions or Permissions())
+
+    def _begin(self, catalog: DeviceCatalog, permissions: Permissions) -> None:
+        """Start with these devices, nothing exposed and no track; a test kit begins anew."""
+        self.permissions = permissions
         self.permissions.on_revocation(self._revoked)
-        self._catalog = DeviceCatalog(backends, salt)
+        self._catalog = catalog
         self._exposed: set[str] = set()
         self._tracks: weakref.WeakSet[MediaStreamTrack] = weakref.WeakSet()
+        self._watch: DeviceWatch | None = None
 
     # What there is.
 
@@ -70,7 +85,9 @@ class MediaDevices(EventTarget):
         Before a kind has been captured (Media Capture and Streams 9.2.3, device information
         exposure) it is one entry without id and label, or none where there is no such device.
         """
-        devices = await self._catalog.devices()
+        return self._exposed_list(await self._catalog.devices())
+
+    def _exposed_list(self, devices: Sequence[SharedDevice]) -> list[MediaDeviceInfo]:
         infos: list[MediaDeviceInfo] = []
         for kind, device_kind in _DEVICE_KINDS.items():
             found = [device for device in devices if device.description.kind == device_kind]
@@ -93,6 +110,30 @@ class MediaDevices(EventTarget):
         return kind in self._exposed or any(
             track.kind == kind and track.readyState == "live" for track in self._tracks
         )
+
+    # devicechange.
+
+    def addEventListener(self, type: str, listener: Listener, *, once: bool = False) -> None:
+        """As `EventTarget.addEventListener()`; the devices are watched from the first listener
+        of `devicechange` on, until `closed()`.
+
+        :raises TypeError: when the listener can't be called.
+        """
+        super().addEventListener(type, listener, once=once)
+        if type == "devicechange" and self._watch is None:
+            self._watch = DeviceWatch(self._catalog, self._devices_changed)
+
+    def _devices_changed(
+        self, before: Sequence[SharedDevice], after: Sequence[SharedDevice]
+    ) -> None:
+        """Devices came or went; told only where the list that is exposed is another
+        (Media Capture and Streams 9.3.1)."""
+        old, new = self._exposed_list(before), self._exposed_list(after)
+        if old != new:
+            inserted = [info for info in new if info not in old and info.deviceId]
+            self.dispatchEvent(
+                DeviceChangeEvent("devicechange", {"devices": new, "userInsertedDevices": inserted})
+            )
 
     # getUserMedia.
 
@@ -147,6 +188,11 @@ class MediaDevices(EventTarget):
         :raises NotReadableError, AbortError: the screen can't be captured.
         """
         constraints = _display_constraints(options)
+        controller = (options or {}).get("controller")
+        if controller is not None:
+            if not isinstance(controller, CaptureController):
+                raise TypeError(f"controller must be a CaptureController, not {controller!r}")
+            controller._claim()
         devices = await self._catalog.devices()
         screens = [device for device in devices if device.description.kind == "display"]
         if not screens:
@@ -159,7 +205,10 @@ class MediaDevices(EventTarget):
         wanted = constraints.basic.get("displaySurface")
         surfaces = wanted.ideal if wanted is not None else ()
         usable.sort(key=lambda device: device.description.display_surface not in surfaces)
-        return MediaStream([await self._open_first(constraints, usable)])
+        track = await self._open_first(constraints, usable)
+        if controller is not None:
+            controller._bind(track)
+        return MediaStream([track])
 
     # Leaving.
 
@@ -169,7 +218,10 @@ class MediaDevices(EventTarget):
             track.stop()
 
     async def closed(self) -> None:
-        """Wait until every device is released."""
+        """Wait until every device is released, and stop watching for others."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            await watch.close()
         await self._catalog.closed()
 
     def _check_permissions(self, kinds: Iterable[str]) -> None:
@@ -220,6 +272,9 @@ def _requested_kinds(constraints: Mapping[str, Any] | None) -> dict[str, TrackCo
     """
     if constraints is not None and not isinstance(constraints, Mapping):
         raise TypeError(f"constraints must be a dictionary, not {constraints!r}")
+    semantics = (constraints or {}).get("semantics")
+    if semantics not in (None, "browser-chooses"):
+        raise TypeError(f"semantics can only be 'browser-chooses' here, not {semantics!r}")
     requested = {}
     for kind in _DEVICE_KINDS:
         value = (constraints or {}).get(kind)

@@ -101,8 +101,9 @@ class Permissions:
                 future.set_result(None)
 
     def on_revocation(self, listener: RevocationListener) -> None:
-        """Call `listener(name)` whenever a permission is taken back."""
-        self._revocation_listeners.append(listener)
+        """Call `listener(name)` whenever a permission is taken back; adding it twice is once."""
+        if listener not in self._revocation_listeners:
+            self._revocation_listeners.append(listener)
 
     async def request(self, names: Iterable[PermissionName]) -> bool:
         """Ask for what is not granted yet, all in one prompt; True when all may be used."""

@@ -169,6 +169,12 @@ class VirtualBackend:
             self._watchers.append(changed)
         return unwatch
 
+    @property
+    def devices(self) -> dict[str, VirtualDevice]:
+        """Every device that was ever plugged in, by label."""
+        with self._lock:
+            return dict(self._devices)
+
     # What a hand at the hardware would do.
 
     def plug(self, device: VirtualDevice | str) -> None:
