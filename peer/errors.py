@@ -89,7 +89,12 @@ class OverconstrainedError(DOMException):
 
     def __init__(self, constraint: str, message: str = "") -> None:
         super().__init__(message)
-        self.constraint = constraint
+        self._constraint = constraint
+
+    @property
+    def constraint(self) -> str:
+        """The name of a constraint that nothing satisfies, or empty."""
+        return self._constraint
 
 
 _LEGACY_CODES = {

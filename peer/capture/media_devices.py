@@ -51,9 +51,6 @@ class MediaDevices(EventTarget):
 
     ondevicechange = event_handler("devicechange")
 
-    defaultSemantics = "browser-chooses"
-    """The code chooses among devices, nobody is asked (mediacapture-extensions)."""
-
     def __init__(
         self,
         backends: Iterable[Backend] | None = None,
@@ -72,6 +69,11 @@ class MediaDevices(EventTarget):
         self._exposed: set[str] = set()
         self._tracks: weakref.WeakSet[MediaStreamTrack] = weakref.WeakSet()
         self._watch: DeviceWatch | None = None
+
+    @property
+    def defaultSemantics(self) -> str:
+        """The code chooses among devices, nobody is asked (mediacapture-extensions)."""
+        return "browser-chooses"
 
     # What there is.
 
@@ -289,6 +291,17 @@ def _requested_kinds(constraints: Mapping[str, Any] | None) -> dict[str, TrackCo
     return requested
 
 
+# Hints for a picker; there is none here, so they are checked, and change nothing.
+_INCLUSION = ("include", "exclude")
+_DISPLAY_PREFERENCES = {
+    "selfBrowserSurface": _INCLUSION,
+    "systemAudio": _INCLUSION,
+    "windowAudio": ("system", "window", "exclude"),
+    "surfaceSwitching": _INCLUSION,
+    "monitorTypeSurfaces": _INCLUSION,
+}
+
+
 def _display_constraints(options: Mapping[str, Any] | None) -> TrackConstraints:
     """:raises TypeError, OverconstrainedError: as `getDisplayMedia()`."""
     if options is not None and not isinstance(options, Mapping):
@@ -302,6 +315,10 @@ def _display_constraints(options: Mapping[str, Any] | None) -> TrackConstraints:
         if value is not False:
             parsed[kind] = parse_constraints(value, where=kind).without_other_kind(kind)
             check_display_constraints(parsed[kind], kind)
+    for name, values in _DISPLAY_PREFERENCES.items():
+        value = (options or {}).get(name)
+        if value is not None and value not in values:
+            raise TypeError(f"{name} is one of {values}, not {value!r}")
     if "video" not in parsed:
         raise TypeError("getDisplayMedia() always captures video: it can't be False")
     return parsed["video"]

@@ -168,6 +168,9 @@ def _best_size(
     height: int,
     native: bool,
 ) -> "_Best | None":
+    native_edges = {"width": width, "height": height}
+    if any(_least(c) > native_edges.get(c.name, math.inf) for c in required):
+        return None  # the usual case among many modes, and found at once
     constraints = [*required, *basic.values()]
     sizes = {(width, height)}
     if not native:
@@ -181,6 +184,10 @@ def _best_size(
         return cropped, w % 2 + h % 2, abs(math.log(w * h / DEFAULT_PIXELS))
 
     return _best_of((_size_settings(*size) for size in sizes), required, basic, default)
+
+
+def _least(constraint: Constraint) -> float:
+    return max(constraint.min or 0, constraint.exact or 0)
 
 
 def _size_settings(width: int, height: int) -> dict[str, Any]:

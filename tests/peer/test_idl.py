@@ -1,0 +1,83 @@
+"""The surface against the machine-readable IDL: each member is offered as the IDL has it, or is
+left out for a reason; what is offered beyond it is named, too. Fails when either side drifts.
+
+`idl.json` is written by `scripts/update-idl` from npm's @webref/idl.
+"""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+import peer
+
+IDL: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "idl.json").read_text())[
+    "interfaces"
+]
+
+# Members of the IDL that are not offered, each with the reason.
+LEFT_OUT: dict[str, str] = {}
+
+# Public members that the IDL does not have, each with the reason.
+ADDED = {
+    "EventTarget": {"addEventListener", "removeEventListener", "dispatchEvent"},
+    "MediaDevices": {
+        "permissions",  # the policy object stands where a browser has its prompt
+        "end",  # what closing the page is to a browser
+        "closed",
+    },
+    "MediaStreamTrack": {"recv", "reader"},  # how a program reads samples
+    "Permissions": {
+        "handler", "state", "set_state", "request", "on_revocation",  # the policy itself
+    },
+    "OverconstrainedError": {"name", "message", "code"},  # DOMException's
+}  # fmt: skip
+
+MEMBERS = [(i, member, kind) for i, found in IDL.items() for member, kind in found.items()]
+
+
+@pytest.mark.parametrize(("interface", "member", "kind"), MEMBERS)
+def test_each_member_is_offered_as_the_idl_has_it(interface: str, member: str, kind: str) -> None:
+    cls = getattr(peer, interface)
+    offered = inspect.getattr_static(cls, member, None)
+    if f"{interface}.{member}" in LEFT_OUT:
+        assert offered is None, "offered by now: take it off the list"
+        return
+    assert offered is not None, f"{interface}.{member} is missing, and no reason is given"
+    if kind in ("readonly", "attribute", "handler"):
+        assert isinstance(offered, property), "an attribute"
+        assert (offered.fset is None) == (kind == "readonly")
+    else:
+        assert inspect.iscoroutinefunction(offered) == (kind == "promise")
+        assert callable(offered)
+
+
+@pytest.mark.parametrize("interface", sorted(IDL))
+def test_nothing_is_offered_beyond_it_without_a_reason(interface: str) -> None:
+    cls = getattr(peer, interface)
+    ours = [c for c in cls.__mro__ if c.__module__.startswith("peer.")]
+    public = {name for c in ours for name in vars(c) if not name.startswith("_")}
+    in_idl = {name for c in ours for name in IDL.get(c.__name__, {})}
+    added = ADDED["EventTarget"] | ADDED.get(interface, set())
+    assert public - in_idl <= added | {"type", "target"}, "new: name it, with the reason"
+
+
+def test_reasons_are_given_for_what_exists() -> None:
+    known = {f"{interface}.{member}" for interface, member, _ in MEMBERS}
+    assert set(LEFT_OUT) <= known
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        (peer.MediaDevices.getUserMedia, ["constraints"]),
+        (peer.MediaDevices.getDisplayMedia, ["options"]),
+        (peer.MediaStreamTrack.applyConstraints, ["constraints"]),
+        (peer.MediaStream.getTrackById, ["trackId"]),
+        (peer.MediaStream.addTrack, ["track"]),
+        (peer.CaptureController.setFocusBehavior, ["focusBehavior"]),
+    ],
+)
+def test_arguments_have_the_names_of_the_idl(method: object, parameters: list[str]) -> None:
+    assert list(inspect.signature(method).parameters)[1:] == parameters  # type: ignore[arg-type]
