@@ -68,6 +68,8 @@ def capabilities(device: ConstrainableObject) -> dict[str, Any]:
         if device.keeps_aspect:
             aspect = round(width / height, 10)
             result["aspectRatio"] = {"min": aspect, "max": aspect}
+            result["width"]["min"] = max(1, round(aspect))
+            result["height"]["min"] = max(1, round(1 / aspect))
     if device.audio_modes:
         sizes = [mode.sample_size for mode in device.audio_modes]
         latencies = [mode.latency for mode in device.audio_modes]

@@ -183,16 +183,18 @@ def _best_size(
         cropped = round(abs(h - w * height / width), 6) if free_aspect else 0
         return cropped, w % 2 + h % 2, abs(math.log(w * h / DEFAULT_PIXELS))
 
-    return _best_of((_size_settings(*size) for size in sizes), required, basic, default)
+    # A scaled surface keeps the aspect that it has, whatever its edges are rounded to.
+    aspect = width / height if device.keeps_aspect else None
+    return _best_of((_size_settings(*size, aspect) for size in sizes), required, basic, default)
 
 
 def _least(constraint: Constraint) -> float:
     return max(constraint.min or 0, constraint.exact or 0)
 
 
-def _size_settings(width: int, height: int) -> dict[str, Any]:
-    aspect = round(width / height, ASPECT_DECIMALS)
-    return {"width": width, "height": height, "aspectRatio": aspect}
+def _size_settings(width: int, height: int, aspect: float | None) -> dict[str, Any]:
+    rounded = round(width / height if aspect is None else aspect, ASPECT_DECIMALS)
+    return {"width": width, "height": height, "aspectRatio": rounded}
 
 
 def _best_rate(

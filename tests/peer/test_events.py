@@ -11,6 +11,7 @@ class Bell(EventTarget):
     onring = event_handler("ring")
 
 
+@pytest.mark.spec("0.6")
 def test_listeners_are_called_in_order_with_one_event_and_its_target() -> None:
     bell, calls = Bell(), []
     bell.addEventListener("ring", lambda event: calls.append(("first", event)))

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from peer import DeviceChangeEvent, MediaDevices
 from peer.devices.backend import VideoMode
 from peer.devices.virtual import VirtualBackend, virtual_camera
@@ -22,6 +24,7 @@ async def watched(devices: MediaDevices) -> asyncio.Queue[Any]:
     return events
 
 
+@pytest.mark.spec("7.11")
 async def test_a_plugged_and_an_unplugged_camera_after_capture(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
@@ -38,6 +41,7 @@ async def test_a_plugged_and_an_unplugged_camera_after_capture(
     assert "Cam X" not in [info.label for info in event.devices]
 
 
+@pytest.mark.spec("7.11", "7.4")
 async def test_before_capture_only_the_first_and_the_last_of_a_kind_tell(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
@@ -55,6 +59,7 @@ async def test_before_capture_only_the_first_and_the_last_of_a_kind_tell(
     assert event.userInsertedDevices == (), "nothing is told of what is not exposed"
 
 
+@pytest.mark.spec("7.11", "11.11")
 async def test_display_surfaces_are_never_told_of(backend: VirtualBackend) -> None:
     devices = MediaDevices([backend], salt=SALT)
     await devices.getUserMedia({"video": True})

@@ -20,12 +20,16 @@ from peer.devices.virtual import VirtualBackend, standard_set
 from .conftest import SALT
 
 
+@pytest.mark.spec("6.11", wpt=["mediacapture-streams/MediaStream-GUM.https.html"])
 async def test_a_stream_of_exactly_one_track_of_each_kind(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"video": True, "audio": True})
     assert [track.kind for track in stream.getTracks()] == ["audio", "video"]
     assert stream.active
 
 
+@pytest.mark.spec(
+    "4.13", "2.2", "6.11", wpt=["mediacapture-streams/MediaStreamTrack-init.https.html"]
+)
 async def test_the_default_is_640x480_at_30_from_the_default_camera(
     media_devices: MediaDevices,
 ) -> None:
@@ -50,6 +54,18 @@ async def test_the_default_is_640x480_at_30_from_the_default_camera(
                      id="aspect ratio"),
     ],
 )  # fmt: skip
+@pytest.mark.spec(
+    "4.3",
+    "4.6",
+    "4.8",
+    "6.10",
+    "6.11",
+    wpt=[
+        "mediacapture-streams/GUM-optional-constraint.https.html",
+        "mediacapture-streams/GUM-trivial-constraint.https.html",
+        "mediacapture-streams/MediaDevices-getUserMedia.https.html",
+    ],
+)
 async def test_settings_follow_constraints_and_frames_follow_settings(
     media_devices: MediaDevices,
     constraints: dict[str, Any],
@@ -66,6 +82,7 @@ async def test_settings_follow_constraints_and_frames_follow_settings(
     assert track.getConstraints() == constraints
 
 
+@pytest.mark.spec("4.4", "4.7")
 async def test_a_lower_rate_takes_every_nth_frame(media_devices: MediaDevices) -> None:
     [track] = (
         await media_devices.getUserMedia({"video": {"frameRate": {"exact": 10}}})
@@ -85,6 +102,17 @@ async def test_a_lower_rate_takes_every_nth_frame(media_devices: MediaDevices) -
         ({"facingMode": {"exact": "left"}}, "facingMode", "user"),
         ({"deviceId": {"exact": "no such"}}, "deviceId", "no such"),
         ({"width": {"exact": 1920}, "facingMode": {"exact": "user"}}, "", "together"),
+    ],
+)
+@pytest.mark.spec(
+    "6.5",
+    "6.13",
+    "6.14",
+    "4.1",
+    "5.12",
+    wpt=[
+        "mediacapture-streams/GUM-impossible-constraint.https.html",
+        "mediacapture-streams/GUM-invalid-facing-mode.https.html",
     ],
 )
 async def test_overconstrained_names_the_constraint(
@@ -110,6 +138,16 @@ async def test_overconstrained_names_the_constraint(
         ({"video": {"displaySurface": {"exact": "monitor"}}}, "displaySurface can't be required"),
     ],
 )
+@pytest.mark.spec(
+    "6.1",
+    "6.4",
+    "4.19",
+    "0.6",
+    wpt=[
+        "mediacapture-streams/GUM-unknownkey-option-param.https.html",
+        "mediacapture-streams/MediaDevices-getUserMedia.https.html",
+    ],
+)
 async def test_type_errors_say_what_is_wrong(
     media_devices: MediaDevices, constraints: Any, said: str
 ) -> None:
@@ -117,6 +155,7 @@ async def test_type_errors_say_what_is_wrong(
         await media_devices.getUserMedia(constraints)
 
 
+@pytest.mark.spec("6.3", "6.14")
 async def test_no_device_of_the_kind_is_not_found() -> None:
     cameras = [d for d in standard_set() if d.description.kind == "videoinput"]
     devices = MediaDevices([VirtualBackend(cameras)], salt=SALT)
@@ -124,6 +163,7 @@ async def test_no_device_of_the_kind_is_not_found() -> None:
         await devices.getUserMedia({"audio": True, "video": True})
 
 
+@pytest.mark.spec("6.9")
 async def test_a_busy_device_falls_through_to_the_next(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
@@ -132,6 +172,7 @@ async def test_a_busy_device_falls_through_to_the_next(
     assert track.label == "Cam C"
 
 
+@pytest.mark.spec("6.9")
 async def test_all_busy_is_not_readable_and_nothing_stays_open(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
@@ -144,6 +185,7 @@ async def test_all_busy_is_not_readable_and_nothing_stays_open(
     assert (await media_devices.getUserMedia({"video": True})).active
 
 
+@pytest.mark.spec("6.9")
 async def test_a_device_unplugged_before_it_is_opened_is_an_abort(
     backend: VirtualBackend,
 ) -> None:
@@ -158,6 +200,7 @@ async def test_a_device_unplugged_before_it_is_opened_is_an_abort(
         await devices.getUserMedia({"video": True})
 
 
+@pytest.mark.spec("6.6", "6.12", wpt=["mediacapture-streams/GUM-deny.https.html"])
 async def test_denied_permission_masks_what_there_is(backend: VirtualBackend) -> None:
     permissions = Permissions({"camera": "denied"})
     devices = MediaDevices([backend], salt=SALT, permissions=permissions)
@@ -169,6 +212,7 @@ async def test_denied_permission_masks_what_there_is(backend: VirtualBackend) ->
     await devices.closed()
 
 
+@pytest.mark.spec("2.10", "2.8")
 async def test_revoking_ends_the_tracks_that_need_it(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"audio": True, "video": True})
     [camera], [microphone] = stream.getVideoTracks(), stream.getAudioTracks()
@@ -180,6 +224,15 @@ async def test_revoking_ends_the_tracks_that_need_it(media_devices: MediaDevices
     assert (camera.readyState, microphone.readyState) == ("ended", "live")
 
 
+@pytest.mark.spec(
+    "7.4",
+    "7.6",
+    "7.2",
+    "7.3",
+    "7.10",
+    "11.11",
+    wpt=["mediacapture-streams/MediaDevices-enumerateDevices.https.html"],
+)
 async def test_enumerate_devices_opens_nothing_and_tells_little_before_capture(
     media_devices: MediaDevices,
 ) -> None:
@@ -191,6 +244,19 @@ async def test_enumerate_devices_opens_nothing_and_tells_little_before_capture(
     assert infos[1].getCapabilities() == {}
 
 
+@pytest.mark.spec(
+    "7.1",
+    "7.5",
+    "6.8",
+    "7.7",
+    "7.8",
+    "7.9",
+    "4.1",
+    wpt=[
+        "mediacapture-streams/MediaDevices-enumerateDevices-persistent-permission.https.html",
+        "mediacapture-streams/MediaDevices-enumerateDevices-returned-objects.https.html",
+    ],
+)
 async def test_after_capture_everything_is_listed_with_ids_that_last(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
@@ -211,6 +277,9 @@ async def test_after_capture_everything_is_listed_with_ids_that_last(
     await again.closed()
 
 
+@pytest.mark.spec(
+    "2.8", "2.9", "2.13", wpt=["mediacapture-streams/MediaStreamTrack-end-manual.https.html"]
+)
 async def test_an_unplugged_camera_ends_its_tracks_once_and_no_others(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
@@ -240,6 +309,9 @@ async def test_an_unplugged_camera_ends_its_tracks_once_and_no_others(
     assert (await microphone.recv()).samples == 960
 
 
+@pytest.mark.spec(
+    "11.1", "11.2", "11.5", "11.8", "0.3", wpt=["screen-capture/getdisplaymedia.https.html"]
+)
 async def test_get_display_media(media_devices: MediaDevices) -> None:
     [track] = (await media_devices.getDisplayMedia({"video": {"width": 960}})).getTracks()
     frame = await track.recv()

@@ -7,6 +7,11 @@ import pytest
 from peer.capture import identity
 
 
+@pytest.mark.spec(
+    "0.5",
+    "7.7",
+    wpt=["mediacapture-streams/MediaDevices-enumerateDevices-per-origin-ids.sub.https.html"],
+)
 def test_ids_are_stable_keyed_and_told_apart_by_kind() -> None:
     salt, other = bytes(32), bytes([1]) * 32
     one = identity.device_id(salt, "videoinput", "usb-1")
@@ -21,6 +26,7 @@ def test_ids_are_stable_keyed_and_told_apart_by_kind() -> None:
     assert "usb" not in one
 
 
+@pytest.mark.spec("0.5")
 def test_the_salt_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "salt"
     salt = identity.load_salt(path)

@@ -7,6 +7,15 @@ import pytest
 from peer import MediaDevices, MediaStream, MediaStreamTrackEvent
 
 
+@pytest.mark.spec(
+    "1.4",
+    "1.5",
+    wpt=[
+        "mediacapture-streams/MediaStream-add-audio-track.https.html",
+        "mediacapture-streams/MediaStream-removetrack.https.html",
+        "mediacapture-streams/MediaStream-gettrackid.https.html",
+    ],
+)
 async def test_a_stream_is_a_set_of_tracks(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"audio": True, "video": True})
     [audio], [video] = stream.getAudioTracks(), stream.getVideoTracks()
@@ -26,6 +35,13 @@ async def test_a_stream_is_a_set_of_tracks(media_devices: MediaDevices) -> None:
     assert len(stream.getTracks()) == 2, "1.4: a snapshot"
 
 
+@pytest.mark.spec(
+    "1.1",
+    wpt=[
+        "mediacapture-streams/MediaStream-id.https.html",
+        "mediacapture-streams/MediaStream-idl.https.html",
+    ],
+)
 async def test_construction(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"video": True})
     same = MediaStream(stream)
@@ -41,6 +57,9 @@ async def test_construction(media_devices: MediaDevices) -> None:
             change(None)  # type: ignore[arg-type]
 
 
+@pytest.mark.spec(
+    "1.3", "1.7", "1.1", wpt=["mediacapture-streams/MediaStream-finished-add.https.html"]
+)
 async def test_active_follows_the_tracks(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"audio": True, "video": True})
     assert not MediaStream().active
@@ -53,6 +72,7 @@ async def test_active_follows_the_tracks(media_devices: MediaDevices) -> None:
     assert len(MediaStream(stream).getTracks()) == 2, "1.1: and are accepted"
 
 
+@pytest.mark.spec("1.8", wpt=["mediacapture-streams/MediaStream-clone.https.html"])
 async def test_clone(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"audio": True, "video": True})
     stream.getAudioTracks()[0].stop()
@@ -63,6 +83,7 @@ async def test_clone(media_devices: MediaDevices) -> None:
     assert not {t.id for t in clone.getTracks()} & {t.id for t in stream.getTracks()}
 
 
+@pytest.mark.spec("1.6", wpt=["mediacapture-streams/MediaStreamTrackEvent-constructor.https.html"])
 async def test_track_events(media_devices: MediaDevices) -> None:
     [track] = (await media_devices.getUserMedia({"video": True})).getTracks()
     event = MediaStreamTrackEvent("addtrack", {"track": track})

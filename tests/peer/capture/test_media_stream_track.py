@@ -32,6 +32,7 @@ def stamp(frame: Any) -> barcode.Stamp | None:
     return barcode.read(frame.to_ndarray()[: frame.height, : frame.width])
 
 
+@pytest.mark.spec("2.1", "2.3", wpt=["mediacapture-streams/MediaStreamTrack-id.https.html"])
 async def test_attributes_are_read_only_but_enabled(camera: MediaStreamTrack) -> None:
     for name in ("kind", "id", "label", "muted", "readyState"):
         with pytest.raises(AttributeError):
@@ -41,6 +42,7 @@ async def test_attributes_are_read_only_but_enabled(camera: MediaStreamTrack) ->
     assert isinstance(camera, aiortc.MediaStreamTrack)
 
 
+@pytest.mark.spec("10.4")
 async def test_frames_come_in_order_with_rising_time_stamps(camera: MediaStreamTrack) -> None:
     frames = [await camera.recv() for _ in range(5)]
     numbers = [read.frame for frame in frames if (read := stamp(frame))]
@@ -83,6 +85,7 @@ async def test_sound_is_continuous_frames_of_20_ms(microphone: MediaStreamTrack)
     assert min(abs(loudest - tone) for tone in (440, 1760)) <= 50, "one bin of 20 ms"
 
 
+@pytest.mark.spec("4.11")
 async def test_sound_is_resampled_to_the_settings(media_devices: MediaDevices) -> None:
     wanted = {"sampleRate": {"exact": 16000}, "channelCount": {"exact": 1}}
     [track] = (await media_devices.getUserMedia({"audio": wanted})).getTracks()
@@ -90,6 +93,10 @@ async def test_sound_is_resampled_to_the_settings(media_devices: MediaDevices) -
     assert (frame.sample_rate, frame.samples, frame.layout.name) == (16000, 320, "mono")
 
 
+@pytest.mark.spec(
+    "2.4",
+    wpt=["mediacapture-streams/MediaStreamTrack-MediaElement-disabled-video-is-black.https.html"],
+)
 async def test_disabled_is_black_at_the_same_geometry(camera: MediaStreamTrack) -> None:
     camera.enabled = False
     frame = await camera.recv()
@@ -101,17 +108,23 @@ async def test_disabled_is_black_at_the_same_geometry(camera: MediaStreamTrack) 
     assert stamp(await camera.recv()) is not None
 
 
+@pytest.mark.spec(
+    "2.4",
+    wpt=["mediacapture-streams/MediaStreamTrack-MediaElement-disabled-audio-is-silence.https.html"],
+)
 async def test_disabled_is_silent(microphone: MediaStreamTrack) -> None:
     microphone.enabled = False
     assert not (await microphone.recv()).to_ndarray().any()
 
 
+@pytest.mark.spec("2.3", "2.12")
 async def test_a_disabled_track_does_not_darken_its_clone(camera: MediaStreamTrack) -> None:
     clone = camera.clone()
     camera.enabled = False
     assert stamp(await clone.recv()) is not None
 
 
+@pytest.mark.spec("2.4", "2.5", "2.6")
 async def test_mute_and_unmute(camera: MediaStreamTrack, backend: VirtualBackend) -> None:
     events: asyncio.Queue[str] = asyncio.Queue()
     for name in ("mute", "unmute"):
@@ -130,6 +143,7 @@ async def test_mute_and_unmute(camera: MediaStreamTrack, backend: VirtualBackend
         pass  # a black frame for the present moment may have been under way
 
 
+@pytest.mark.spec("2.7", "2.9")
 async def test_stop_is_silent_and_final(camera: MediaStreamTrack) -> None:
     fired: list[Any] = []
     emitted: list[str] = []
@@ -146,6 +160,7 @@ async def test_stop_is_silent_and_final(camera: MediaStreamTrack) -> None:
     assert emitted == ["ended"], "aiortc's own listeners are told"
 
 
+@pytest.mark.spec("2.7")
 async def test_the_device_closes_with_its_last_track(
     camera: MediaStreamTrack, backend: VirtualBackend
 ) -> None:
@@ -158,6 +173,7 @@ async def test_the_device_closes_with_its_last_track(
     await source.wait_closed()
 
 
+@pytest.mark.spec("2.11", "2.12", "2.19", wpt=["mediacapture-streams/MediaStream-clone.https.html"])
 async def test_clone_has_an_id_and_settings_of_its_own(camera: MediaStreamTrack) -> None:
     camera.enabled = False
     clone = camera.clone()
@@ -171,6 +187,7 @@ async def test_clone_has_an_id_and_settings_of_its_own(camera: MediaStreamTrack)
     assert [frame.width for frame in frames] == [320, 640]
 
 
+@pytest.mark.spec("2.11")
 async def test_a_clone_of_an_ended_track_is_ended(camera: MediaStreamTrack) -> None:
     camera.stop()
     clone = camera.clone()
@@ -178,6 +195,9 @@ async def test_a_clone_of_an_ended_track_is_ended(camera: MediaStreamTrack) -> N
     assert clone.id != camera.id
 
 
+@pytest.mark.spec(
+    "8.1", "8.4", "8.9", wpt=["mediacapture-streams/MediaStreamTrack-applyConstraints.https.html"]
+)
 async def test_apply_constraints_replaces_and_switches_the_mode(camera: MediaStreamTrack) -> None:
     await camera.applyConstraints({"width": {"exact": 1280}})
     frame = await camera.recv()
@@ -190,6 +210,7 @@ async def test_apply_constraints_replaces_and_switches_the_mode(camera: MediaStr
     assert camera.getSettings()["width"] == 640
 
 
+@pytest.mark.spec("8.3", wpt=["mediacapture-streams/MediaStreamTrack-applyConstraints.https.html"])
 async def test_apply_constraints_that_fails_changes_nothing(camera: MediaStreamTrack) -> None:
     settings = camera.getSettings()
     with pytest.raises(OverconstrainedError, match="width") as caught:
@@ -201,6 +222,7 @@ async def test_apply_constraints_that_fails_changes_nothing(camera: MediaStreamT
         await camera.applyConstraints({"width": []})
 
 
+@pytest.mark.spec("8.2")
 async def test_apply_constraints_calls_take_effect_in_order(camera: MediaStreamTrack) -> None:
     await asyncio.gather(
         camera.applyConstraints({"width": 1280}),
@@ -210,6 +232,7 @@ async def test_apply_constraints_calls_take_effect_in_order(camera: MediaStreamT
     assert camera.getSettings()["width"] == 320
 
 
+@pytest.mark.spec("2.16", "8.7", "8.8", "6.15")
 async def test_a_larger_track_of_the_same_camera_does_not_disturb_the_first(
     media_devices: MediaDevices, camera: MediaStreamTrack
 ) -> None:
@@ -221,12 +244,14 @@ async def test_a_larger_track_of_the_same_camera_does_not_disturb_the_first(
     assert camera.getSettings()["resizeMode"] == "crop-and-scale"
 
 
+@pytest.mark.spec("0.8")
 async def test_what_is_returned_is_a_copy(camera: MediaStreamTrack) -> None:
     for get in (camera.getSettings, camera.getConstraints, camera.getCapabilities):
         get()["width"] = "mine"
         assert get().get("width") != "mine"
 
 
+@pytest.mark.spec("2.14")
 async def test_apply_constraints_after_the_end_does_nothing(camera: MediaStreamTrack) -> None:
     camera.stop()
     assert await camera.applyConstraints({"width": {"min": 100000}}) is None

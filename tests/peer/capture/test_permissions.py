@@ -8,6 +8,7 @@ from peer.devices.virtual import VirtualBackend
 from .conftest import SALT
 
 
+@pytest.mark.spec("0.4")
 async def test_the_defaults() -> None:
     permissions = Permissions()
     assert (await permissions.query({"name": "camera"})).state == "granted"
@@ -20,6 +21,7 @@ async def test_an_unknown_name_is_a_type_error(descriptor: dict[str, object]) ->
         await Permissions().query(descriptor)
 
 
+@pytest.mark.spec("0.4")
 def test_states_that_do_not_exist_are_type_errors() -> None:
     with pytest.raises(TypeError, match="granted, prompt or denied"):
         Permissions({"camera": "maybe"})  # type: ignore[dict-item]
@@ -37,6 +39,7 @@ async def test_a_status_is_live_and_tells_of_changes() -> None:
 
 
 @pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.spec("6.7", "6.6")
 async def test_one_prompt_for_all_kinds_after_all_are_selected(answer: bool) -> None:
     asked: list[frozenset[str]] = []
 
@@ -56,6 +59,7 @@ async def test_one_prompt_for_all_kinds_after_all_are_selected(answer: bool) -> 
     await devices.closed()
 
 
+@pytest.mark.spec("6.7")
 async def test_without_an_answer_the_call_stays_pending_and_can_be_cancelled() -> None:
     permissions = Permissions({"camera": "prompt"})
     devices = MediaDevices([VirtualBackend()], permissions=permissions, salt=SALT)

@@ -39,6 +39,7 @@ def test_every_format_becomes_yuv420p_of_the_size(
     assert luma(scaled)[:, -1].min() > 215
 
 
+@pytest.mark.spec("4.8")
 def test_cropping_keeps_the_middle_and_stretches_nothing() -> None:
     rgb = np.zeros((48, 128, 3), np.uint8)
     rgb[:, 40:88] = 255
@@ -63,6 +64,7 @@ def test_black_and_silence() -> None:
 
 @pytest.mark.parametrize(("rate", "native", "every"), [(10, 30, 3), (15, 30, 2), (7.5, 30, 4)])
 @pytest.mark.parametrize("jitter", [0, 0.2])
+@pytest.mark.spec("4.4")
 def test_decimation_takes_every_nth_frame_even_from_a_jittering_camera(
     rate: float, native: float, every: int, jitter: float
 ) -> None:

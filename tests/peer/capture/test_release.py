@@ -33,6 +33,7 @@ async def picture(track: MediaStreamTrack) -> int:
             return stamp.frame
 
 
+@pytest.mark.spec("2.15")
 async def test_it_is_released_and_taken_again(camera: MediaStreamTrack) -> None:
     await picture(camera)
     camera.enabled = False
@@ -46,6 +47,7 @@ async def test_it_is_released_and_taken_again(camera: MediaStreamTrack) -> None:
     await picture(camera)
 
 
+@pytest.mark.spec("2.15")
 async def test_one_enabled_track_keeps_it(
     camera: MediaStreamTrack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -74,6 +76,7 @@ async def test_a_new_track_takes_it_for_all(
     assert camera.getSettings()["width"] == 640
 
 
+@pytest.mark.spec("2.15")
 async def test_constraints_applied_meanwhile_are_in_force_afterwards(
     camera: MediaStreamTrack,
 ) -> None:
@@ -87,6 +90,7 @@ async def test_constraints_applied_meanwhile_are_in_force_afterwards(
     assert (await camera.recv()).width == 1280
 
 
+@pytest.mark.spec("2.15", "2.8")
 async def test_tracks_end_when_it_can_not_be_taken_again(
     camera: MediaStreamTrack, backend: VirtualBackend
 ) -> None:

@@ -42,6 +42,7 @@ SETTINGS = {
         pytest.param({"width": 1280, "facingMode": "left", "frameRate": 60}, 2, id="a sum"),
     ],
 )
+@pytest.mark.spec("5.2", "5.5", "5.6", "5.7", "5.8", "5.9", "5.16", "3.5")
 def test_distance(constraints: dict[str, Any], expected: float) -> None:
     basic = parse_constraints(constraints).basic
     assert distance(SETTINGS, basic) == pytest.approx(expected)

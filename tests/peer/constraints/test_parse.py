@@ -35,6 +35,7 @@ from peer.constraints.properties import PROPERTIES, supported_constraints
         ),
     ],
 )  # fmt: skip
+@pytest.mark.spec("0.7", "0.8", "3.1", "3.4", "3.6", "8.5")
 def test_what_get_constraints_returns(given: Any, kept: Any) -> None:
     parsed = parse_constraints(given)
     assert parsed.to_dict() == kept
@@ -65,11 +66,13 @@ def test_what_get_constraints_returns(given: Any, kept: Any) -> None:
         ({"advanced": [{}, {"width": "x"}]}, r"video.advanced\[1\].width must be a number"),
     ],
 )
+@pytest.mark.spec("3.9")
 def test_type_errors_name_the_place(given: Any, said: str) -> None:
     with pytest.raises(TypeError, match=said):
         parse_constraints(given, where="video")
 
 
+@pytest.mark.spec("3.2", "3.3")
 def test_bare_is_ideal_in_the_basic_set_and_exact_in_an_advanced_one() -> None:
     parsed = parse_constraints({"width": 1, "advanced": [{"width": 2}, {"width": {"ideal": 3}}]})
     assert (parsed.basic["width"].ideal, parsed.basic["width"].exact) == (1, None)
@@ -78,10 +81,12 @@ def test_bare_is_ideal_in_the_basic_set_and_exact_in_an_advanced_one() -> None:
     assert parsed.required == ()
 
 
+@pytest.mark.spec("3.4")
 def test_an_empty_list_asks_nothing() -> None:
     assert parse_constraints({"facingMode": {"exact": []}}).basic == {}
 
 
+@pytest.mark.spec("3.7", wpt=["mediacapture-streams/GUM-non-applicable-constraint.https.html"])
 def test_constraints_of_the_other_kind_are_dropped_in_advanced_sets_too() -> None:
     parsed = parse_constraints(
         {"width": {"exact": 1}, "sampleRate": {"exact": 1}, "advanced": [{"width": 1}]}
@@ -92,6 +97,7 @@ def test_constraints_of_the_other_kind_are_dropped_in_advanced_sets_too() -> Non
 
 
 @pytest.mark.parametrize("name", sorted(PROPERTIES))
+@pytest.mark.spec("5.11", "4.19")
 def test_what_may_be_required_in_get_user_media(name: str) -> None:
     exact: Any = {"exact": 1}
     if name in ("facingMode", "resizeMode", "deviceId", "groupId", "displaySurface", "cursor"):
@@ -123,11 +129,15 @@ def test_what_may_be_required_in_get_user_media(name: str) -> None:
         ({"width": {"max": 0}}, OverconstrainedError),
     ],
 )
+@pytest.mark.spec("11.2")
 def test_what_get_display_media_refuses(given: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         check_display_constraints(parse_constraints(given), "video")
 
 
+@pytest.mark.spec(
+    "3.8", "10.3", wpt=["mediacapture-streams/MediaDevices-getSupportedConstraints.html"]
+)
 def test_supported_constraints_are_true_and_never_false() -> None:
     supported = supported_constraints()
     assert supported["facingMode"] is True

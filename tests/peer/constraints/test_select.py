@@ -100,6 +100,16 @@ def geometry(selection: Selection) -> tuple[int, int, float, str]:
                      id="5.9 bound and ideal"),
     ],
 )  # fmt: skip
+@pytest.mark.spec(
+    "5.10",
+    "4.3",
+    "4.4",
+    "4.5",
+    "4.7",
+    "4.8",
+    "4.13",
+    wpt=["mediacapture-streams/GUM-required-constraint-with-ideal-value.https.html"],
+)
 def test_the_camera(constraints: dict[str, Any], expected: tuple[int, int, float, str]) -> None:
     assert geometry(selected(CAMERA, constraints)) == expected
 
@@ -117,6 +127,7 @@ def test_the_camera(constraints: dict[str, Any], expected: tuple[int, int, float
         (MICROPHONE, {"echoCancellation": {"exact": True}}, "echoCancellation", "False"),
     ],
 )
+@pytest.mark.spec("5.12", "5.15")
 def test_failure_names_what_excludes_everything(
     device: ConstrainableObject, constraints: dict[str, Any], failed: str, said: str
 ) -> None:
@@ -138,10 +149,12 @@ def test_failure_names_what_excludes_everything(
         pytest.param({"width": 4000}, (1920, 1080), id="11.8 never upscaled"),
     ],
 )
+@pytest.mark.spec("11.8")
 def test_the_screen_keeps_its_aspect(constraints: dict[str, Any], size: tuple[int, int]) -> None:
     assert geometry(selected(SCREEN, constraints))[:2] == size
 
 
+@pytest.mark.spec("4.11", "4.12")
 def test_sound() -> None:
     plain = selected(MICROPHONE, {})
     assert (plain.settings["sampleRate"], plain.settings["channelCount"]) == (48000, 2)
@@ -151,6 +164,7 @@ def test_sound() -> None:
     assert selected(MICROPHONE, {"echoCancellation": True}).distance == 1
 
 
+@pytest.mark.spec("5.14")
 def test_devices_compete_and_the_first_wins_a_tie() -> None:
     def order(constraints: dict[str, Any]) -> list[str]:
         ranked = rank([CAMERA, OTHER], parse_constraints(constraints))
@@ -228,6 +242,7 @@ sets = st.fixed_dictionaries(
 
 @settings(derandomize=True, deadline=None, max_examples=400)
 @given(basic=sets, advanced=st.lists(sets, max_size=2))
+@pytest.mark.spec("5.10", "5.13", "5.1")
 def test_the_search_finds_what_enumeration_finds(
     basic: dict[str, Any], advanced: list[dict[str, Any]]
 ) -> None:

@@ -19,6 +19,7 @@ async def kit() -> AsyncIterator[TestKit]:
     assert mediaDevices._catalog is before
 
 
+@pytest.mark.spec("0.1")
 async def test_the_standard_set_is_there(kit: TestKit) -> None:
     stream = await mediaDevices.getUserMedia({"video": True, "audio": True})
     assert [track.label for track in stream.getTracks()] == ["Mic A", "Cam A"]
