@@ -11,6 +11,7 @@ from signaling import ServerConfig, ServerStartError, SignalingServer, Switchboa
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
+from .constraints.types import MediaTrackSettings
 from .devices.backend import AudioMode, VideoMode
 from .devices.virtual import VirtualBackend
 from .errors import DOMException, OverconstrainedError
@@ -138,7 +139,7 @@ async def _camera_and_microphone(
     return await media_devices.getUserMedia(wanted) if wanted else None
 
 
-def _described(settings: dict[str, Any]) -> VideoMode | AudioMode:
+def _described(settings: MediaTrackSettings) -> VideoMode | AudioMode:
     """A track's settings, to be printed as a mode is."""
     if "width" in settings:
         return VideoMode(settings["width"], settings["height"], settings["frameRate"])

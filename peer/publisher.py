@@ -166,11 +166,9 @@ def _viewer_track(track: aiortc.MediaStreamTrack) -> aiortc.MediaStreamTrack:
 
 
 def _describe(track: aiortc.MediaStreamTrack) -> dict[str, Any]:
-    described = {"kind": track.kind, "id": track.id, "readyState": track.readyState}
+    described: dict[str, Any] = {"kind": track.kind, "id": track.id, "readyState": track.readyState}
     if isinstance(track, MediaStreamTrack):
-        settings = track.getSettings()
         described["label"] = track.label
-        described |= {
-            name: settings[name] for name in ("width", "height", "frameRate") if name in settings
-        }
+        shown = ("width", "height", "frameRate")
+        described |= {name: value for name, value in track.getSettings().items() if name in shown}
     return described

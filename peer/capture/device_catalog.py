@@ -93,7 +93,10 @@ class DeviceCatalog:
                 if isinstance(mode, VideoMode)
             ),
             audio_modes=tuple(
-                AudioFormat(mode.sample_rate, mode.channel_count, mode.sample_size, mode.latency)
+                # More than two channels are mixed down to stereo.
+                AudioFormat(
+                    mode.sample_rate, min(mode.channel_count, 2), mode.sample_size, mode.latency
+                )
                 for mode in description.modes
                 if isinstance(mode, AudioMode)
             ),

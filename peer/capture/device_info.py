@@ -1,9 +1,10 @@
 """MediaDeviceInfo and InputDeviceInfo: one entry of the device list (Media Capture 9.2)."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ..constraints.device import ConstrainableObject, capabilities
+from ..constraints.types import MediaTrackCapabilities
 from ..events import Event
 
 MediaDeviceKind = Literal["audioinput", "audiooutput", "videoinput"]
@@ -89,6 +90,8 @@ class InputDeviceInfo(MediaDeviceInfo):
         super().__init__(deviceId, kind, label, groupId)
         self._constrainable = constrainable
 
-    def getCapabilities(self) -> dict[str, Any]:
+    def getCapabilities(self) -> MediaTrackCapabilities:
         """What a track of this device could do; empty while the device is not exposed."""
-        return {} if self._constrainable is None else capabilities(self._constrainable)
+        if self._constrainable is None:
+            return {}
+        return cast(MediaTrackCapabilities, capabilities(self._constrainable))

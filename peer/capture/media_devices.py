@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ..constraints.parse import (
     TrackConstraints,
@@ -13,6 +13,7 @@ from ..constraints.parse import (
 )
 from ..constraints.properties import supported_constraints
 from ..constraints.select import Unsatisfiable, rank
+from ..constraints.types import DisplayMediaStreamOptions, MediaStreamConstraints
 from ..devices.backend import Backend, DeviceBusy, DeviceError, DeviceForbidden
 from ..errors import (
     AbortError,
@@ -139,7 +140,9 @@ class MediaDevices(EventTarget):
 
     # getUserMedia.
 
-    async def getUserMedia(self, constraints: Mapping[str, Any] | None = None) -> MediaStream:
+    async def getUserMedia(
+        self, constraints: MediaStreamConstraints | Mapping[str, Any] | None = None
+    ) -> MediaStream:
         """A stream with one track of each kind asked for, from the devices that fit best.
 
         :param constraints: `{"video": …, "audio": …}`, each True, False or track constraints.
@@ -150,7 +153,7 @@ class MediaDevices(EventTarget):
         :raises NotReadableError: the device is in use by another program.
         :raises AbortError: the device could not be opened for another reason.
         """
-        requested = _requested_kinds(constraints)
+        requested = _requested_kinds(cast(Mapping[str, Any], constraints))
         devices = await self._catalog.devices()
         # Step numbers of Media Capture and Streams 10.2, getUserMedia.
         candidates = {}  # 6.4: every kind is selected before anybody is asked
@@ -177,7 +180,9 @@ class MediaDevices(EventTarget):
 
     # getDisplayMedia.
 
-    async def getDisplayMedia(self, options: Mapping[str, Any] | None = None) -> MediaStream:
+    async def getDisplayMedia(
+        self, options: DisplayMediaStreamOptions | Mapping[str, Any] | None = None
+    ) -> MediaStream:
         """A stream with one video track of a screen (Screen Capture 5.1).
 
         Constraints do not choose the screen, they scale its picture; `displaySurface` says which
@@ -189,8 +194,9 @@ class MediaDevices(EventTarget):
         :raises NotAllowedError: permission is denied.
         :raises NotReadableError, AbortError: the screen can't be captured.
         """
-        constraints = _display_constraints(options)
-        controller = (options or {}).get("controller")
+        given = cast(Mapping[str, Any], options)
+        constraints = _display_constraints(given)
+        controller = (given or {}).get("controller")
         if controller is not None:
             if not isinstance(controller, CaptureController):
                 raise TypeError(f"controller must be a CaptureController, not {controller!r}")

@@ -4,7 +4,7 @@ import asyncio
 import time
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiortc
 from aiortc.mediastreams import MediaStreamError
@@ -12,6 +12,11 @@ from av import AudioFrame, VideoFrame
 
 from ..constraints.device import capabilities
 from ..constraints.parse import TrackConstraints, parse_constraints
+from ..constraints.types import (
+    MediaTrackCapabilities,
+    MediaTrackConstraints,
+    MediaTrackSettings,
+)
 from ..devices.backend import DeviceError
 from ..errors import NotReadableError
 from ..events import Event, EventTarget, event_handler
@@ -104,21 +109,25 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
 
     # Settings.
 
-    def getSettings(self) -> dict[str, Any]:
+    def getSettings(self) -> MediaTrackSettings:
         """The values now in force; after the end, only which device it was."""
         if self.readyState == "ended":
-            return {k: v for k, v in self._last_settings.items() if k in _SETTINGS_AFTER_END}
-        return self._sink.settings()
+            settings = self._last_settings.items()
+            kept = {name: value for name, value in settings if name in _SETTINGS_AFTER_END}
+            return cast(MediaTrackSettings, kept)
+        return cast(MediaTrackSettings, self._sink.settings())
 
-    def getConstraints(self) -> dict[str, Any]:
+    def getConstraints(self) -> MediaTrackConstraints:
         """The constraints that were last applied, as they were given."""
-        return self._constraints.to_dict()
+        return cast(MediaTrackConstraints, self._constraints.to_dict())
 
-    def getCapabilities(self) -> dict[str, Any]:
+    def getCapabilities(self) -> MediaTrackCapabilities:
         """What the device can do."""
-        return capabilities(self._device.constrainable)
+        return cast(MediaTrackCapabilities, capabilities(self._device.constrainable))
 
-    async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
+    async def applyConstraints(
+        self, constraints: MediaTrackConstraints | Mapping[str, Any] | None = None
+    ) -> None:
         """Replace the track's constraints, and change its settings to the best that fits.
 
         Calls on one track take effect one after the other. When it fails nothing has changed.

@@ -7,8 +7,13 @@ def crop_rectangle(
     """The largest centred rectangle (x, y, width, height) of a native picture that has the aspect
     ratio of the output; offsets are even, as subsampled colour needs it.
 
-    Cropping by less than a pixel is no cropping.
+    An output that has the native aspect ratio to the nearest pixel takes all of the picture.
     """
+    if (
+        abs(width - native_width * height / native_height) < 1
+        or abs(height - native_height * width / native_width) < 1
+    ):
+        return 0, 0, native_width, native_height
     if native_width * height > native_height * width:
         crop_width, crop_height = round(native_height * width / height), native_height
     else:

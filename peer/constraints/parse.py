@@ -186,8 +186,12 @@ def _convert(known: Property, value: Any, where: str) -> Any:
 def _number(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{where} must be a number, not {value!r}")
-    if not math.isfinite(value):
-        raise TypeError(f"{where} must be a finite number, not {value!r}")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        finite = False  # a whole number beyond what a double can hold
+    if not finite:
+        raise TypeError(f"{where} must be a finite number, not {str(value)[:20]}")
     return value
 
 

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 from .device import MIN_SAMPLE_RATE, ConstrainableObject, capabilities
 from .fitness import ASPECT_DECIMALS, distance, ideal_distance, satisfies
 from .parse import Constraint, ConstraintSet, TrackConstraints
-from .sizes import candidate_sizes
+from .sizes import candidate_sizes, sizes_in_aspect_range
 
 # What a track is like when nothing is asked (Media Capture and Streams, "default settings").
 DEFAULT_PIXELS = 640 * 480
 DEFAULT_RATE = 30
+# One picture in nine hours of 30 a second; what is slower than that is a photograph.
+MAX_DIVISOR = 10**6
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def rank(
     for advanced in constraints.advanced:
         narrowed = [(d, s) for d, s in fitting if math.isfinite(_distance_of_set(s, advanced))]
         fitting = narrowed or fitting
-    return sorted(fitting, key=lambda entry: entry[1].distance)
+    return sorted(fitting, key=lambda entry: round(entry[1].distance, 12))
 
 
 def _distance_of_set(selection: Selection, advanced: ConstraintSet) -> float:
@@ -185,7 +187,16 @@ def _best_size(
 
     # A scaled surface keeps the aspect that it has, whatever its edges are rounded to.
     aspect = width / height if device.keeps_aspect else None
-    return _best_of((_size_settings(*size, aspect) for size in sizes), required, basic, default)
+    best = _best_of((_size_settings(*size, aspect) for size in sizes), required, basic, default)
+    if best is None and not native and aspect is None:
+        # The bounds are too narrow for the sizes that stand out: any size may be the one.
+        low = max((c.min or 0 for c in required if c.name == "aspectRatio"), default=0)
+        highs = (c.max for c in required if c.name == "aspectRatio")
+        high = min((h for h in highs if h is not None), default=math.inf)
+        if low > 0 or high < math.inf:
+            sizes = sizes_in_aspect_range(width, height, low, high)
+            best = _best_of((_size_settings(*s, None) for s in sizes), required, basic, default)
+    return best
 
 
 def _least(constraint: Constraint) -> float:
@@ -215,7 +226,9 @@ def _rates(rate: float, required: Sequence[Constraint], basic: ConstraintSet) ->
         if constraint.name == "frameRate":
             values = (constraint.min, constraint.max, constraint.exact, constraint.ideal)
             points.update(float(value) for value in values if value)
-    divisors = {max(1, int(rate / point) + more) for point in points for more in (0, 1)}
+    divisors = {
+        max(1, int(min(rate / point, MAX_DIVISOR)) + more) for point in points for more in (0, 1)
+    }
     return {rate / divisor for divisor in divisors}
 
 

@@ -5,6 +5,7 @@ their bounds and ideals, the sizes that these imply through an aspect ratio, and
 """
 
 import functools
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -32,9 +33,23 @@ def candidate_sizes(
         sizes |= {(round(height * native_aspect), height) for height in heights}
     else:
         sizes |= {(width, height) for width in widths for height in heights}
-        for aspect in {native_aspect, *points["aspectRatio"]} - {0}:
-            sizes |= _of_aspect(aspect, widths, heights)
+        flattest, tallest = native_width, 1 / native_height
+        for aspect in {native_aspect, *points["aspectRatio"]}:
+            sizes |= _of_aspect(min(max(aspect, tallest), flattest), widths, heights)
     return {(w, h) for w, h in sizes if 1 <= w <= native_width and 1 <= h <= native_height}
+
+
+def sizes_in_aspect_range(
+    native_width: int, native_height: int, low: float, high: float
+) -> set[tuple[int, int]]:
+    """For each height the narrowest and the widest size whose aspect ratio lies in a range."""
+    sizes = set()
+    for height in range(1, native_height + 1):
+        narrowest = math.ceil(height * low)
+        widest = math.floor(min(height * high, native_width))
+        if max(1, narrowest) <= widest:
+            sizes |= {(max(1, narrowest), height), (widest, height)}
+    return sizes
 
 
 def _within(points: set[float], native: int) -> set[int]:

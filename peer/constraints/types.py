@@ -43,26 +43,11 @@ class ConstrainBooleanOrDOMStringParameters(TypedDict, total=False):
     ideal: bool | str
 
 
-class Point2D(TypedDict, total=False):
-    """A point of the picture, each co-ordinate from 0 to 1; 0 by default."""
-
-    x: float
-    y: float
-
-
-class ConstrainPoint2DParameters(TypedDict, total=False):
-    """What is asked of a list of points."""
-
-    exact: Sequence[Point2D]
-    ideal: Sequence[Point2D]
-
-
 ConstrainULong = int | ConstrainULongRange
 ConstrainDouble = float | ConstrainDoubleRange
 ConstrainBoolean = bool | ConstrainBooleanParameters
 ConstrainDOMString = str | Sequence[str] | ConstrainDOMStringParameters
 ConstrainBooleanOrDOMString = bool | str | ConstrainBooleanOrDOMStringParameters
-ConstrainPoint2D = Sequence[Point2D] | ConstrainPoint2DParameters
 
 
 class MediaTrackConstraintSet(TypedDict, total=False):
@@ -86,23 +71,6 @@ class MediaTrackConstraintSet(TypedDict, total=False):
     displaySurface: ConstrainDOMString
     logicalSurface: ConstrainBoolean
     cursor: ConstrainDOMString
-    whiteBalanceMode: ConstrainDOMString
-    exposureMode: ConstrainDOMString
-    focusMode: ConstrainDOMString
-    pointsOfInterest: ConstrainPoint2D
-    exposureCompensation: ConstrainDouble
-    exposureTime: ConstrainDouble
-    colorTemperature: ConstrainDouble
-    iso: ConstrainDouble
-    brightness: ConstrainDouble
-    contrast: ConstrainDouble
-    saturation: ConstrainDouble
-    sharpness: ConstrainDouble
-    focusDistance: ConstrainDouble
-    pan: bool | ConstrainDouble
-    tilt: bool | ConstrainDouble
-    zoom: bool | ConstrainDouble
-    torch: ConstrainBoolean
 
 
 class MediaTrackConstraints(MediaTrackConstraintSet, total=False):
@@ -146,23 +114,6 @@ class MediaTrackSettings(TypedDict, total=False):
     displaySurface: Literal["monitor", "window", "browser"]
     logicalSurface: bool
     cursor: Literal["never", "always", "motion"]
-    whiteBalanceMode: str
-    exposureMode: str
-    focusMode: str
-    pointsOfInterest: list[Point2D]
-    exposureCompensation: float
-    exposureTime: float
-    colorTemperature: float
-    iso: float
-    brightness: float
-    contrast: float
-    saturation: float
-    sharpness: float
-    focusDistance: float
-    pan: float
-    tilt: float
-    zoom: float
-    torch: bool
 
 
 class ULongRange(TypedDict):
@@ -177,14 +128,6 @@ class DoubleRange(TypedDict):
 
     min: float
     max: float
-
-
-class MediaSettingsRange(TypedDict):
-    """The values that a control of a camera can take."""
-
-    min: float
-    max: float
-    step: float
 
 
 class MediaTrackCapabilities(TypedDict, total=False):
@@ -208,19 +151,3 @@ class MediaTrackCapabilities(TypedDict, total=False):
     displaySurface: str
     logicalSurface: bool
     cursor: list[str]
-    whiteBalanceMode: list[str]
-    exposureMode: list[str]
-    focusMode: list[str]
-    exposureCompensation: MediaSettingsRange
-    exposureTime: MediaSettingsRange
-    colorTemperature: MediaSettingsRange
-    iso: MediaSettingsRange
-    brightness: MediaSettingsRange
-    contrast: MediaSettingsRange
-    saturation: MediaSettingsRange
-    sharpness: MediaSettingsRange
-    focusDistance: MediaSettingsRange
-    pan: MediaSettingsRange
-    tilt: MediaSettingsRange
-    zoom: MediaSettingsRange
-    torch: list[bool]

@@ -56,6 +56,7 @@ def test_what_get_constraints_returns(given: Any, kept: Any) -> None:
         ({"width": {"min": "x"}}, "video.width.min must be a number"),
         ({"frameRate": float("nan")}, "video.frameRate must be a finite number"),
         ({"frameRate": {"max": float("inf")}}, "video.frameRate.max must be a finite"),
+        ({"frameRate": {"max": 10**400}}, "video.frameRate.max must be a finite"),
         ({"facingMode": 1}, "video.facingMode must be a string"),
         ({"facingMode": {"exact": ["user", 1]}}, "video.facingMode.exact must be a string"),
         ({"autoGainControl": "yes"}, "video.autoGainControl must be True or False"),

@@ -164,6 +164,24 @@ def test_sound() -> None:
     assert selected(MICROPHONE, {"echoCancellation": True}).distance == 1
 
 
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        {"aspectRatio": {"min": 1.777, "max": 1.778}, "width": {"max": 100}},
+        {"aspectRatio": {"min": 1.0001, "max": 1.01}, "height": {"max": 300}},
+    ],
+)
+def test_a_narrow_range_of_aspect_ratios_is_found(constraints: dict[str, Any]) -> None:
+    selection = selected(CAMERA, constraints)
+    assert math.isfinite(distance(selection.settings, parse_constraints(constraints).basic))
+
+
+@pytest.mark.parametrize("value", [5e-324, 1e308, 0])
+@pytest.mark.parametrize("name", ["aspectRatio", "frameRate", "width", "height"])
+def test_absurd_wishes_are_only_wishes(name: str, value: float) -> None:
+    assert selected(CAMERA, {name: value}).settings["width"] >= 1
+
+
 @pytest.mark.spec("5.14")
 def test_devices_compete_and_the_first_wins_a_tie() -> None:
     def order(constraints: dict[str, Any]) -> list[str]:
