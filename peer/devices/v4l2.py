@@ -19,13 +19,12 @@ from typing import Any, NamedTuple
 from av import CodecContext, Packet, VideoFormat, VideoFrame
 from av.error import FFmpegError
 
+from . import v4l2_abi as abi
 from .backend import Captured, DeviceDescription, DeviceError, DeviceLost, Mode, VideoMode
 from .hotplug import forbidden, open_error, physical_parent, read_attribute, watch_paths
 
 if sys.platform == "linux":
     import fcntl
-
-    from linuxpy.video import raw
 
 # Capture is by ioctl and FFmpeg decodes. FFmpeg's own `v4l2` input blocks inside the driver, out of
 # reach of its time-outs and interrupts, so that opening or reading a camera which delivers nothing
@@ -127,21 +126,21 @@ class V4L2Capture:
             raise
 
     def _start(self) -> None:
-        request = raw.v4l2_requestbuffers(
-            count=BUFFERS, type=raw.BufType.VIDEO_CAPTURE, memory=raw.Memory.MMAP
+        request = abi.v4l2_requestbuffers(
+            count=BUFFERS, type=abi.BufType.VIDEO_CAPTURE, memory=abi.Memory.MMAP
         )
-        _ioctl(self._fd, raw.IOC.REQBUFS, request)
+        _ioctl(self._fd, abi.IOC.REQBUFS, request)
         for index in range(request.count):
             buffer = self._buffer(index)
-            _ioctl(self._fd, raw.IOC.QUERYBUF, buffer)
+            _ioctl(self._fd, abi.IOC.QUERYBUF, buffer)
             self._buffers.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
-            _ioctl(self._fd, raw.IOC.QBUF, buffer)
-        _ioctl(self._fd, raw.IOC.STREAMON, ctypes.c_int(raw.BufType.VIDEO_CAPTURE))
+            _ioctl(self._fd, abi.IOC.QBUF, buffer)
+        _ioctl(self._fd, abi.IOC.STREAMON, ctypes.c_int(abi.BufType.VIDEO_CAPTURE))
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
 
     def _buffer(self, index: int = 0) -> Any:
-        return raw.v4l2_buffer(index=index, type=raw.BufType.VIDEO_CAPTURE, memory=raw.Memory.MMAP)
+        return abi.v4l2_buffer(index=index, type=abi.BufType.VIDEO_CAPTURE, memory=abi.Memory.MMAP)
 
     def read(self) -> Captured | None:
         deadline = time.monotonic() + READ_TIMEOUT
@@ -161,19 +160,19 @@ class V4L2Capture:
 
     def _dequeue(self) -> tuple[VideoFrame | None, float]:
         buffer = self._buffer()
-        _ioctl(self._fd, raw.IOC.DQBUF, buffer)
+        _ioctl(self._fd, abi.IOC.DQBUF, buffer)
         now = time.monotonic()
         frame = None
-        if not buffer.flags & raw.BufferFlag.ERROR:
+        if not buffer.flags & abi.BufferFlag.ERROR:
             size = min(buffer.bytesused, self._frame_size or buffer.bytesused)
             packet = Packet(size)
             with memoryview(self._buffers[buffer.index]) as data, data[:size] as picture:
                 packet.update(picture)  # type: ignore[arg-type]  # takes any buffer
             frame = self._decode(packet)
         stamp = buffer.timestamp.secs + buffer.timestamp.usecs / 1e6
-        clock = buffer.flags & raw.BufferFlag.TIMESTAMP_MASK
-        _ioctl(self._fd, raw.IOC.QBUF, buffer)
-        return frame, min(stamp, now) if clock == raw.BufferFlag.TIMESTAMP_MONOTONIC else now
+        clock = buffer.flags & abi.BufferFlag.TIMESTAMP_MASK
+        _ioctl(self._fd, abi.IOC.QBUF, buffer)
+        return frame, min(stamp, now) if clock == abi.BufferFlag.TIMESTAMP_MONOTONIC else now
 
     def _decode(self, packet: "Packet[Any]") -> VideoFrame | None:
         """The newest picture in a packet; none when it is damaged or only a part of one."""
@@ -188,7 +187,7 @@ class V4L2Capture:
     def _ask_privacy(self) -> bool:
         """Learn whether the privacy switch is on; False when the camera has none."""
         self._privacy_asked = time.monotonic()
-        privacy = _control(self._fd, raw.ControlID.PRIVACY)
+        privacy = _control(self._fd, abi.ControlID.PRIVACY)
         self.muted = bool(privacy)
         return privacy is not None
 
@@ -196,7 +195,7 @@ class V4L2Capture:
         if self._fd < 0:
             return
         with suppress(OSError):  # the device may be gone
-            _ioctl(self._fd, raw.IOC.STREAMOFF, ctypes.c_int(raw.BufType.VIDEO_CAPTURE))
+            _ioctl(self._fd, abi.IOC.STREAMOFF, ctypes.c_int(abi.BufType.VIDEO_CAPTURE))
         for buffer in self._buffers:
             buffer.close()
         os.close(self._fd)  # frees the buffers
@@ -270,12 +269,12 @@ def _describe_forbidden(node: str) -> DeviceDescription | None:
 
 def _identify(fd: int, node: str) -> _Identity | None:
     """Who the device is; None when it doesn't capture video in a way that can be read."""
-    capability = raw.v4l2_capability()
-    _ioctl(fd, raw.IOC.QUERYCAP, capability)
+    capability = abi.v4l2_capability()
+    _ioctl(fd, abi.IOC.QUERYCAP, capability)
     has = capability.capabilities
-    if has & raw.Capability.DEVICE_CAPS:
+    if has & abi.Capability.DEVICE_CAPS:
         has = capability.device_caps
-    if not (has & raw.Capability.VIDEO_CAPTURE and has & raw.Capability.STREAMING):
+    if not (has & abi.Capability.VIDEO_CAPTURE and has & abi.Capability.STREAMING):
         return None
     bus = capability.bus_info.decode(errors="replace")
     label = clean_label(capability.card.decode(errors="replace"))
@@ -308,7 +307,7 @@ def clean_label(card: str) -> str:
 
 
 def _facing_mode(fd: int, label: str) -> str | None:
-    orientation = _control(fd, raw.ControlID.CAMERA_ORIENTATION)
+    orientation = _control(fd, abi.ControlID.CAMERA_ORIENTATION)
     if orientation is not None:
         return {0: "user", 1: "environment"}.get(orientation)
     return facing_mode_of(label)
@@ -339,7 +338,7 @@ def best_modes(modes: Iterable[VideoMode]) -> tuple[VideoMode, ...]:
 
 
 def _modes(fd: int) -> Iterator[VideoMode]:
-    for entry in _enumerate(fd, raw.IOC.ENUM_FMT, raw.v4l2_fmtdesc(type=raw.BufType.VIDEO_CAPTURE)):
+    for entry in _enumerate(fd, abi.IOC.ENUM_FMT, abi.v4l2_fmtdesc(type=abi.BufType.VIDEO_CAPTURE)):
         fourcc: int = entry.pixelformat
         name = PIXEL_FORMATS.get(fourcc.to_bytes(4, "little").decode("latin-1"))
         if name is None:
@@ -351,8 +350,8 @@ def _modes(fd: int) -> Iterator[VideoMode]:
 
 def _sizes(fd: int, fourcc: int) -> list[tuple[int, int]]:
     sizes: list[tuple[int, int]] = []
-    for entry in _enumerate(fd, raw.IOC.ENUM_FRAMESIZES, raw.v4l2_frmsizeenum(pixel_format=fourcc)):
-        if entry.type == raw.Frmsizetypes.DISCRETE:
+    for entry in _enumerate(fd, abi.IOC.ENUM_FRAMESIZES, abi.v4l2_frmsizeenum(pixel_format=fourcc)):
+        if entry.type == abi.SizeType.DISCRETE:
             sizes.append((entry.discrete.width, entry.discrete.height))
             continue
         limits = entry.stepwise
@@ -361,8 +360,8 @@ def _sizes(fd: int, fourcc: int) -> list[tuple[int, int]]:
             range(limits.min_height, limits.max_height + 1, limits.step_height or 1),
         )
     if not sizes:  # an old driver, which can only say what it is set to
-        current = raw.v4l2_format(type=raw.BufType.VIDEO_CAPTURE)
-        _ioctl(fd, raw.IOC.G_FMT, current)
+        current = abi.v4l2_format(type=abi.BufType.VIDEO_CAPTURE)
+        _ioctl(fd, abi.IOC.G_FMT, current)
         if current.fmt.pix.pixelformat == fourcc:
             sizes.append((current.fmt.pix.width, current.fmt.pix.height))
     return sizes
@@ -378,10 +377,10 @@ def _rates(fd: int, fourcc: int, width: int, height: int) -> list[float]:
     rates: list[float] = []
     for entry in _enumerate(
         fd,
-        raw.IOC.ENUM_FRAMEINTERVALS,
-        raw.v4l2_frmivalenum(pixel_format=fourcc, width=width, height=height),
+        abi.IOC.ENUM_FRAMEINTERVALS,
+        abi.v4l2_frmivalenum(pixel_format=fourcc, width=width, height=height),
     ):
-        if entry.type == raw.Frmivaltypes.DISCRETE:
+        if entry.type == abi.SizeType.DISCRETE:
             rates.append(_rate(entry.discrete))
         else:
             rates += stepwise_rates(_rate(entry.stepwise.max), _rate(entry.stepwise.min))
@@ -406,14 +405,14 @@ def _set_mode(fd: int, label: str, mode: VideoMode) -> tuple[VideoMode, int]:
 
     :return: the mode that the driver took; the bytes of a picture, or 0 when they vary.
     """
-    wanted = raw.v4l2_format(type=raw.BufType.VIDEO_CAPTURE)
+    wanted = abi.v4l2_format(type=abi.BufType.VIDEO_CAPTURE)
     pix = wanted.fmt.pix
-    pix.width, pix.height, pix.field = mode.width, mode.height, raw.Field.ANY
+    pix.width, pix.height, pix.field = mode.width, mode.height, abi.Field.ANY
     for fourcc, name in PIXEL_FORMATS.items():
         if name != mode.pixel_format:
             continue
         pix.pixelformat = int.from_bytes(fourcc.encode(), "little")
-        _ioctl(fd, raw.IOC.S_FMT, wanted)
+        _ioctl(fd, abi.IOC.S_FMT, wanted)
         if pix.pixelformat == int.from_bytes(fourcc.encode(), "little"):
             break
     else:
@@ -434,11 +433,11 @@ def _set_mode(fd: int, label: str, mode: VideoMode) -> tuple[VideoMode, int]:
 def _set_rate(fd: int, mode: VideoMode) -> float:
     """Ask for the mode's rate; the nearest that the driver has is what it takes and says."""
     rate = Fraction(mode.frame_rate).limit_denominator(1001)
-    wanted = raw.v4l2_streamparm(type=raw.BufType.VIDEO_CAPTURE)
+    wanted = abi.v4l2_streamparm(type=abi.BufType.VIDEO_CAPTURE)
     interval = wanted.parm.capture.timeperframe
     interval.numerator, interval.denominator = rate.denominator, rate.numerator
     try:
-        _ioctl(fd, raw.IOC.S_PARM, wanted)
+        _ioctl(fd, abi.IOC.S_PARM, wanted)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTTY):
             raise
@@ -448,9 +447,9 @@ def _set_rate(fd: int, mode: VideoMode) -> float:
 
 def _control(fd: int, control: int) -> int | None:
     """A control's value; None when the device hasn't got it."""
-    wanted = raw.v4l2_control(id=control)
+    wanted = abi.v4l2_control(id=control)
     try:
-        _ioctl(fd, raw.IOC.G_CTRL, wanted)
+        _ioctl(fd, abi.IOC.G_CTRL, wanted)
     except OSError:
         return None
     value: int = wanted.value

@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from peer.devices import v4l2
+from peer.devices import v4l2, v4l2_abi
 from peer.devices.alsa import AlsaBackend
 from peer.devices.backend import (
     AudioMode,
@@ -36,8 +36,6 @@ from peer.testing.backend_contract import check_backend
 pytestmark = pytest.mark.skipif(
     "DEVICE_LAB" not in os.environ, reason="for the device lab: scripts/lab pytest tests/lab"
 )
-
-raw = pytest.importorskip("linuxpy.video.raw", exc_type=ImportError)
 
 T = TypeVar("T")
 
@@ -91,7 +89,7 @@ DROPPED_PERCENT, DISCONNECT, BUFFER_ERROR, FATAL_ERROR = (0xF0F000 + n for n in 
 def set_control(node: str, control: int, value: int = 1) -> None:
     fd = os.open(node, os.O_RDWR)
     try:
-        fcntl.ioctl(fd, raw.IOC.S_CTRL, raw.v4l2_control(id=control, value=value))
+        fcntl.ioctl(fd, v4l2_abi.IOC.S_CTRL, v4l2_abi.v4l2_control(id=control, value=value))
     finally:
         os.close(fd)
 

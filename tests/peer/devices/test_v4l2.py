@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import peer
+from peer.devices import v4l2_abi
 from peer.devices.backend import VideoMode
 from peer.devices.v4l2 import (
     best_modes,
@@ -159,7 +160,7 @@ OTHER_SYSTEM = """
 import ctypes, sys
 import peer.devices.backend
 sys.platform = "win32"
-for module in ("fcntl", "grp", "linuxpy", "linuxpy.video"):
+for module in ("fcntl", "grp"):
     sys.modules[module] = None
 from peer.devices import alsa, screen, v4l2
 v4l2.NODES = "/no/such/video*"
@@ -176,3 +177,24 @@ def test_other_systems_have_none() -> None:
         cwd=Path(peer.__file__).parents[1],
         check=True,
     )
+
+
+LINUXPY_NAMES = {
+    "QUERYCAP", "ENUM_FMT", "G_FMT", "S_FMT", "REQBUFS", "QUERYBUF", "QBUF", "DQBUF", "STREAMON",
+    "STREAMOFF", "S_PARM", "G_CTRL", "S_CTRL", "ENUM_FRAMESIZES", "ENUM_FRAMEINTERVALS",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(LINUXPY_NAMES))
+def test_request_numbers_and_so_sizes_are_those_that_others_use(name: str) -> None:
+    raw = pytest.importorskip("linuxpy.video.raw", exc_type=ImportError)
+    assert getattr(v4l2_abi.IOC, name) == getattr(raw.IOC, name) % 2**32, "theirs is signed"
+
+
+def test_members_lie_where_others_have_them() -> None:
+    raw = pytest.importorskip("linuxpy.video.raw", exc_type=ImportError)
+    for structure in ("v4l2_buffer", "v4l2_pix_format", "v4l2_captureparm", "v4l2_capability"):
+        ours, theirs = getattr(v4l2_abi, structure), getattr(raw, structure)
+        for name, *_ in ours._fields_:
+            if hasattr(theirs, name):
+                assert getattr(ours, name).offset == getattr(theirs, name).offset, name
