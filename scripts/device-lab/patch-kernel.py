@@ -20,7 +20,7 @@ def main(tree: Path) -> None:
         file = tree / path
         text = file.read_text(encoding="utf-8")
         if required and old not in text:
-            sys.exit(f"{path} has no {old!r}: this kernel is not one the device lab knows")
+            sys.exit(f"device lab: {path} has no {old!r}: the lab knows no such kernel")
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     # ALSA's virtual cards need no hardware, but 6.1's Kconfig leaves all of ALSA out.
@@ -30,11 +30,19 @@ def main(tree: Path) -> None:
     replace("arch/x86/um/user-offsets.c", "HOST_FP_SIZE, 2696", "HOST_FP_SIZE, 12288")
 
     # If the kernel process is killed its traced processes must die too, not run on untraced:
-    # their system calls would then be the host's.
+    # their system calls would then be the host's. So must its helper (later kernels see to that).
     replace(
         "arch/um/os-Linux/skas/process.c",
         "PTRACE_O_TRACESYSGOOD)",
         "(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL))",
+    )
+    sigio = "arch/um/os-Linux/sigio.c"
+    replace(sigio, "#include <pty.h>\n", "#include <pty.h>\n#include <sys/prctl.h>\n")
+    replace(
+        sigio,
+        "char c;\n\n\tos_fix_helper_signals();",
+        "char c;\n\n\tprctl(PR_SET_PDEATHSIG, SIGKILL);\n\tos_fix_helper_signals();",
+        required=False,
     )
 
     # 6.1's vivid webcam runs 640x480 at 25 and 1280x720 at 12.5 frames a second at most;
