@@ -11,6 +11,7 @@ from signaling import ServerConfig, ServerStartError, SignalingServer, Switchboa
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
+from .capture.permissions import Permissions
 from .constraints.types import MediaTrackSettings
 from .devices.backend import AudioMode, VideoMode
 from .devices.virtual import VirtualBackend
@@ -94,16 +95,30 @@ async def publish(publication: Publication) -> int:
     return 0
 
 
+def granted(publication: Publication) -> Permissions:
+    """What the command line grants: the kinds that it names, and no others."""
+    return Permissions(
+        {
+            "camera": "granted" if publication.video else "denied",
+            "microphone": "granted" if publication.audio else "denied",
+            "display-capture": "prompt" if publication.screen else "denied",
+        }
+    )
+
+
 async def _capture(publication: Publication, opened: list[MediaDevices]) -> dict[str, MediaStream]:
     """The streams to publish, by name; what was opened is added to `opened` for closing."""
-    media_devices = MediaDevices([VirtualBackend()] if publication.fake else None)
+    permissions = granted(publication)
+    media_devices = MediaDevices(
+        [VirtualBackend()] if publication.fake else None, permissions=permissions
+    )
     opened.append(media_devices)
     streams: dict[str, MediaStream] = {}
     try:
         camera = await _camera_and_microphone(publication, media_devices)
         if camera is None and not publication.screen:
             logger.warning("publishing virtual devices")
-            media_devices = MediaDevices([VirtualBackend()])
+            media_devices = MediaDevices([VirtualBackend()], permissions=permissions)
             opened.append(media_devices)
             camera = await _camera_and_microphone(publication, media_devices)
         if camera is not None:

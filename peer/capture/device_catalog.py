@@ -38,6 +38,7 @@ class DeviceCatalog:
             if device is None or device.description != description:
                 device = SharedDevice(backend, description, self._constrainable(description))
                 self._made.add(device)
+            device.rest()
             self._devices[key] = device
         return sorted(self._devices.values(), key=lambda d: not d.description.default)
 

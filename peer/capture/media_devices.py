@@ -1,6 +1,7 @@
 """MediaDevices: what there is, and getUserMedia (Media Capture and Streams 9 and 10)."""
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -70,6 +71,7 @@ class MediaDevices(EventTarget):
         self._exposed: set[str] = set()
         self._tracks: weakref.WeakSet[MediaStreamTrack] = weakref.WeakSet()
         self._watch: DeviceWatch | None = None
+        self._watch_wanted = False
 
     @property
     def defaultSemantics(self) -> str:
@@ -88,6 +90,7 @@ class MediaDevices(EventTarget):
         Before a kind has been captured (Media Capture and Streams 9.2.3, device information
         exposure) it is one entry without id and label, or none where there is no such device.
         """
+        self._begin_watch()
         return self._exposed_list(await self._catalog.devices())
 
     def _exposed_list(self, devices: Sequence[SharedDevice]) -> list[MediaDeviceInfo]:
@@ -118,12 +121,19 @@ class MediaDevices(EventTarget):
 
     def addEventListener(self, type: str, listener: Listener, *, once: bool = False) -> None:
         """As `EventTarget.addEventListener()`; the devices are watched from the first listener
-        of `devicechange` on, until `closed()`.
+        of `devicechange` on, until `closed()`. Outside a coroutine the watch begins with the next
+        call of a coroutine of this object.
 
         :raises TypeError: when the listener can't be called.
         """
         super().addEventListener(type, listener, once=once)
-        if type == "devicechange" and self._watch is None:
+        self._watch_wanted = self._watch_wanted or type == "devicechange"
+        with contextlib.suppress(RuntimeError):  # no loop is running yet
+            asyncio.get_running_loop()
+            self._begin_watch()
+
+    def _begin_watch(self) -> None:
+        if self._watch_wanted and self._watch is None:
             self._watch = DeviceWatch(self._catalog, self._devices_changed)
 
     def _devices_changed(
@@ -154,6 +164,7 @@ class MediaDevices(EventTarget):
         :raises AbortError: the device could not be opened for another reason.
         """
         requested = _requested_kinds(cast(Mapping[str, Any], constraints))
+        self._begin_watch()
         devices = await self._catalog.devices()
         # Step numbers of Media Capture and Streams 10.2, getUserMedia.
         candidates = {}  # 6.4: every kind is selected before anybody is asked
@@ -227,7 +238,7 @@ class MediaDevices(EventTarget):
 
     async def closed(self) -> None:
         """Wait until every device is released, and stop watching for others."""
-        watch, self._watch = self._watch, None
+        watch, self._watch, self._watch_wanted = self._watch, None, False
         if watch is not None:
             await watch.close()
         await self._catalog.closed()

@@ -62,6 +62,11 @@ class SharedDevice:
         """Whether the device delivers nothing at the moment."""
         return self._source is not None and self._source.muted
 
+    def rest(self) -> None:
+        """The device is listed anew: while nobody uses it, it belongs to no event loop."""
+        if not self._sinks and not self._lock.locked():
+            self._lock = asyncio.Lock()
+
     async def settle(self, sink: TrackSink, constraints: TrackConstraints) -> None:
         """Give a track the settings that fit its constraints best, opening the device if need be.
 

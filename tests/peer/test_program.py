@@ -6,7 +6,7 @@ import pytest
 
 from peer import MediaDevices, NotFoundError
 from peer.devices.virtual import VirtualBackend, standard_set
-from peer.program import Publication, _camera_and_microphone
+from peer.program import Publication, _camera_and_microphone, granted
 
 
 def computer(*kinds: str) -> MediaDevices:
@@ -44,3 +44,19 @@ async def test_what_was_asked_for_by_name_must_be_there() -> None:
     publication = Publication(audio=True, chosen=frozenset({"audio"}))
     with pytest.raises(NotFoundError, match="no microphone"):
         await _camera_and_microphone(publication, computer("videoinput"))
+
+
+@pytest.mark.parametrize(
+    ("publication", "states"),
+    [
+        (Publication(), ("granted", "granted", "denied")),
+        (Publication(video=False), ("denied", "granted", "denied")),
+        (Publication(audio=False, screen=True), ("granted", "denied", "prompt")),
+    ],
+)
+def test_the_command_line_grants_what_it_names(
+    publication: Publication, states: tuple[str, ...]
+) -> None:
+    permissions = granted(publication)
+    names = ("camera", "microphone", "display-capture")
+    assert tuple(permissions.state(name) for name in names) == states
