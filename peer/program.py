@@ -99,9 +99,9 @@ def granted(publication: Publication) -> Permissions:
     """What the command line grants: the kinds that it names, and no others."""
     return Permissions(
         {
-            "camera": "granted" if publication.video else "denied",
-            "microphone": "granted" if publication.audio else "denied",
-            "display-capture": "prompt" if publication.screen else "denied",
+            "camera": "denied" if publication.video is False else "granted",
+            "microphone": "denied" if publication.audio is False else "granted",
+            "display-capture": "denied" if publication.screen is False else "prompt",
         }
     )
 
@@ -116,16 +116,16 @@ async def _capture(publication: Publication, opened: list[MediaDevices]) -> dict
     streams: dict[str, MediaStream] = {}
     try:
         camera = await _camera_and_microphone(publication, media_devices)
-        if camera is None and not publication.screen:
+        if camera is None and publication.screen is False:
             logger.warning("publishing virtual devices")
             media_devices = MediaDevices([VirtualBackend()], permissions=permissions)
             opened.append(media_devices)
             camera = await _camera_and_microphone(publication, media_devices)
         if camera is not None:
             streams["camera"] = camera
-        if publication.screen:
-            screen = True if publication.screen is True else publication.screen
-            streams["screen"] = await media_devices.getDisplayMedia({"video": screen})
+        if publication.screen is not False:
+            screen = await media_devices.getDisplayMedia({"video": publication.screen})
+            streams["screen"] = screen
     except OverconstrainedError as error:
         raise ProgramError(f"no device fits: {error}") from error
     except (DOMException, TypeError) as error:

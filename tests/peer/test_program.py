@@ -52,6 +52,7 @@ async def test_what_was_asked_for_by_name_must_be_there() -> None:
         (Publication(), ("granted", "granted", "denied")),
         (Publication(video=False), ("denied", "granted", "denied")),
         (Publication(audio=False, screen=True), ("granted", "denied", "prompt")),
+        (Publication(video={}, audio={}, screen={}), ("granted", "granted", "prompt")),
     ],
 )
 def test_the_command_line_grants_what_it_names(
