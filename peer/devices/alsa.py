@@ -188,6 +188,7 @@ class SampleClock:
         else:
             late = measured - self._next
             at = self._next + max(-self.MOST, min(self.MOST, late * self.GAIN))
+            at = min(at, now)  # a backlog that comes in one burst is not of the future
         self._next = at + duration
         return at
 

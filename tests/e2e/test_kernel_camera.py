@@ -49,7 +49,7 @@ async def network() -> AsyncIterator[lab_network.LabNetwork]:
 async def peer(network: lab_network.LabNetwork) -> AsyncIterator[PeerProcess]:
     script = GUEST_SCRIPT.format(python=sys.executable, guest=lab_network.GUEST, tone=TONE)
     command = network.command(
-        str(ROOT / "scripts/lab"), "--tap", lab_network.TAP, "sh", "-c", script
+        str(ROOT / "scripts/lab"), "--built", "--tap", lab_network.TAP, "sh", "-c", script
     )
     async with running_peer(command=command) as peer:
         yield peer

@@ -277,8 +277,11 @@ def test_clock_begins_anew_after_a_gap() -> None:
     assert clock.stamp(480, 101.0) == pytest.approx(100.99)
 
 
-def test_clock_never_goes_back() -> None:
-    """The first samples were read a second late; the following ones at once."""
+def test_clock_goes_neither_back_nor_ahead() -> None:
+    """A reader who slept finds all at once what came meanwhile: none of it is of the future."""
     clock = SampleClock(48000)
-    stamps = [clock.stamp(480, 101.0), clock.stamp(480, 100.02), clock.stamp(480, 100.03)]
+    burst = [100.2 + n * 1e-5 for n in range(20)]
+    times = [100.01, 100.02, 100.03, *burst, 100.21, 100.22]
+    stamps = [clock.stamp(480, now) for now in times]
     assert stamps == sorted(set(stamps))
+    assert all(at <= now for at, now in zip(stamps, times, strict=True))
