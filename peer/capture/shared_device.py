@@ -86,13 +86,10 @@ class SharedDevice:
                 "resizeMode" in constraints.required
             )
             source = await self._run_in(wanted, others, exactly=pinned)
-            if sink.ended:  # stopped meanwhile
-                if not self._sinks:
-                    source.close()
-                return
-            sink.configure(selection.settings, wanted, source.mode, pinned=pinned)
-            if sink not in self._sinks:
-                self._sinks.append(sink)
+            if not sink.ended:  # it may have been stopped while the device opened
+                sink.configure(selection.settings, wanted, source.mode, pinned=pinned)
+                if sink not in self._sinks:
+                    self._sinks.append(sink)
             self._supply(source)
         self.review()
 
@@ -195,6 +192,8 @@ class SharedDevice:
             source.add_sink(sink)
             if isinstance(source.mode, VideoMode):
                 sink.device_switched(source.mode)
+        if not self._sinks:  # all were stopped while the device opened
+            source.close()
 
 
 def _covers(mode: Mode, wanted: Mode) -> bool:

@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
 from peer import MediaDevices, MediaStreamTrack
 from peer.capture import shared_device
 from peer.devices import barcode
-from peer.devices.virtual import VirtualBackend
+from peer.devices.backend import DeviceDescription, Mode
+from peer.devices.virtual import VirtualBackend, VirtualCapture
+
+from .conftest import SALT
 
 
 @pytest.fixture
@@ -119,3 +123,39 @@ async def test_stopping_a_released_track_is_no_trouble(camera: MediaStreamTrack)
     await released(camera)
     camera.stop()
     assert camera.readyState == "ended"
+
+
+class Gate(VirtualBackend):
+    """Devices that open only when they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opening, self.open_gate = threading.Event(), threading.Event()
+        self.open_gate.set()
+
+    def open(self, device: DeviceDescription, mode: Mode) -> VirtualCapture:
+        self.opening.set()
+        self.open_gate.wait()
+        return super().open(device, mode)
+
+
+async def test_stopping_while_it_is_taken_again_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_device, "RELEASE_DELAY", 0.01)
+    gate = Gate()
+    devices = MediaDevices([gate], salt=SALT)
+    [track] = (await devices.getUserMedia({"video": True})).getVideoTracks()
+    assert isinstance(track, MediaStreamTrack)
+    track.enabled = False
+    await released(track)
+    gate.opening.clear()
+    gate.open_gate.clear()
+    track.enabled = True
+    await asyncio.to_thread(gate.opening.wait)
+    track.stop()
+    gate.open_gate.set()
+    await devices.closed()
+    source = track._device._source
+    assert source is not None
+    assert not source.alive
