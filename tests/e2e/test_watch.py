@@ -1,6 +1,7 @@
 """A browser watches what `python -m peer` publishes: the right pictures, and the sound."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -31,6 +32,14 @@ async def pictures(page: Page, count: int) -> list[dict[str, Any]]:
     return found
 
 
+async def hears(page: Page, *tones: float) -> None:
+    """Wait until the loudest frequency is one of these; concealed losses blur it for moments."""
+    wanted = json.dumps(tones)
+    await page.wait_for(
+        f"pictures.tone().then(heard => {wanted}.some(tone => Math.abs(tone - heard) < 12))"
+    )
+
+
 async def test_the_virtual_camera_is_seen_and_heard(browser: Browser) -> None:
     async with running_peer("--fake", "--port", "0", "--video", "1280x720") as peer:
         page = await live(browser, peer.url)
@@ -40,8 +49,7 @@ async def test_the_virtual_camera_is_seen_and_heard(browser: Browser) -> None:
         assert len(numbers) >= 15, f"the barcode can be read: {seen}"
         assert all(later > earlier for earlier, later in pairwise(numbers)), "in order, and moving"
         if browser.name == "chromium":  # Firefox has no sound device here, and plays nothing
-            tone = await page.evaluate("pictures.tone()")
-            assert min(abs(tone - 440), abs(tone - 1760)) < 12
+            await hears(page, 440, 1760)
         assert page.errors == []
         await page.close()
         await peer.logged("left")
