@@ -7,11 +7,7 @@ import pytest
 from peer.capture import identity
 
 
-@pytest.mark.spec(
-    "0.5",
-    "7.7",
-    wpt=["mediacapture-streams/MediaDevices-enumerateDevices-per-origin-ids.sub.https.html"],
-)
+@pytest.mark.spec("0.5", "7.7")
 def test_ids_are_stable_keyed_and_told_apart_by_kind() -> None:
     salt, other = bytes(32), bytes([1]) * 32
     one = identity.device_id(salt, "videoinput", "usb-1")

@@ -7,15 +7,7 @@ import pytest
 from peer import MediaDevices, MediaStream, MediaStreamTrackEvent
 
 
-@pytest.mark.spec(
-    "1.4",
-    "1.5",
-    wpt=[
-        "mediacapture-streams/MediaStream-add-audio-track.https.html",
-        "mediacapture-streams/MediaStream-removetrack.https.html",
-        "mediacapture-streams/MediaStream-gettrackid.https.html",
-    ],
-)
+@pytest.mark.spec("1.4", "1.5")
 async def test_a_stream_is_a_set_of_tracks(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"audio": True, "video": True})
     [audio], [video] = stream.getAudioTracks(), stream.getVideoTracks()
@@ -35,13 +27,7 @@ async def test_a_stream_is_a_set_of_tracks(media_devices: MediaDevices) -> None:
     assert len(stream.getTracks()) == 2, "1.4: a snapshot"
 
 
-@pytest.mark.spec(
-    "1.1",
-    wpt=[
-        "mediacapture-streams/MediaStream-id.https.html",
-        "mediacapture-streams/MediaStream-idl.https.html",
-    ],
-)
+@pytest.mark.spec("1.1")
 async def test_construction(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"video": True})
     same = MediaStream(stream)
@@ -57,9 +43,7 @@ async def test_construction(media_devices: MediaDevices) -> None:
             change(None)  # type: ignore[arg-type]
 
 
-@pytest.mark.spec(
-    "1.3", "1.7", "1.1", wpt=["mediacapture-streams/MediaStream-finished-add.https.html"]
-)
+@pytest.mark.spec("1.3", "1.7", "1.1")
 async def test_active_follows_the_tracks(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"audio": True, "video": True})
     assert not MediaStream().active

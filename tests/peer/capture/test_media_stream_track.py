@@ -32,7 +32,7 @@ def stamp(frame: Any) -> barcode.Stamp | None:
     return barcode.read(frame.to_ndarray()[: frame.height, : frame.width])
 
 
-@pytest.mark.spec("2.1", "2.3", wpt=["mediacapture-streams/MediaStreamTrack-id.https.html"])
+@pytest.mark.spec("2.1", "2.3")
 async def test_attributes_are_read_only_but_enabled(camera: MediaStreamTrack) -> None:
     for name in ("kind", "id", "label", "muted", "readyState"):
         with pytest.raises(AttributeError):
@@ -93,10 +93,7 @@ async def test_sound_is_resampled_to_the_settings(media_devices: MediaDevices) -
     assert (frame.sample_rate, frame.samples, frame.layout.name) == (16000, 320, "mono")
 
 
-@pytest.mark.spec(
-    "2.4",
-    wpt=["mediacapture-streams/MediaStreamTrack-MediaElement-disabled-video-is-black.https.html"],
-)
+@pytest.mark.spec("2.4")
 async def test_disabled_is_black_at_the_same_geometry(camera: MediaStreamTrack) -> None:
     camera.enabled = False
     frame = await camera.recv()
@@ -108,10 +105,7 @@ async def test_disabled_is_black_at_the_same_geometry(camera: MediaStreamTrack) 
     assert stamp(await camera.recv()) is not None
 
 
-@pytest.mark.spec(
-    "2.4",
-    wpt=["mediacapture-streams/MediaStreamTrack-MediaElement-disabled-audio-is-silence.https.html"],
-)
+@pytest.mark.spec("2.4")
 async def test_disabled_is_silent(microphone: MediaStreamTrack) -> None:
     microphone.enabled = False
     assert not (await microphone.recv()).to_ndarray().any()

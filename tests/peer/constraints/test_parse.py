@@ -136,9 +136,7 @@ def test_what_get_display_media_refuses(given: Any, error: type[Exception]) -> N
         check_display_constraints(parse_constraints(given), "video")
 
 
-@pytest.mark.spec(
-    "3.8", "10.3", wpt=["mediacapture-streams/MediaDevices-getSupportedConstraints.html"]
-)
+@pytest.mark.spec("3.8", "10.3")
 def test_supported_constraints_are_true_and_never_false() -> None:
     supported = supported_constraints()
     assert supported["facingMode"] is True
