@@ -176,8 +176,8 @@ async def test_ids_can_be_wished_for_but_not_changed(media_devices: MediaDevices
     "4.14",
     "4.12",
     wpt=[
-        "mediacapture-streams/MediaStreamTrack-getCapabilities.https.html",
-        "mediacapture-streams/MediaStreamTrack-getSettings.https.html",
+        "MediaStreamTrack-getCapabilities.https.html",
+        "MediaStreamTrack-getSettings.https.html",
     ],
 )
 async def test_settings_lie_within_capabilities(media_devices: MediaDevices) -> None:

@@ -27,9 +27,7 @@ async def test_a_stream_of_exactly_one_track_of_each_kind(media_devices: MediaDe
     assert stream.active
 
 
-@pytest.mark.spec(
-    "4.13", "2.2", "6.11", wpt=["mediacapture-streams/MediaStreamTrack-init.https.html"]
-)
+@pytest.mark.spec("4.13", "2.2", "6.11", wpt=["MediaStreamTrack-init.https.html"])
 async def test_the_default_is_640x480_at_30_from_the_default_camera(
     media_devices: MediaDevices,
 ) -> None:
@@ -60,7 +58,7 @@ async def test_the_default_is_640x480_at_30_from_the_default_camera(
     "4.8",
     "6.10",
     "6.11",
-    wpt=["mediacapture-streams/MediaDevices-getUserMedia.https.html"],
+    wpt=["MediaDevices-getUserMedia.https.html"],
 )
 async def test_settings_follow_constraints_and_frames_follow_settings(
     media_devices: MediaDevices,
@@ -106,7 +104,7 @@ async def test_a_lower_rate_takes_every_nth_frame(media_devices: MediaDevices) -
     "6.14",
     "4.1",
     "5.12",
-    wpt=["mediacapture-streams/GUM-impossible-constraint.https.html"],
+    wpt=["GUM-impossible-constraint.https.html"],
 )
 async def test_overconstrained_names_the_constraint(
     media_devices: MediaDevices, constraints: dict[str, Any], failed: str, said: str
@@ -131,9 +129,7 @@ async def test_overconstrained_names_the_constraint(
         ({"video": {"displaySurface": {"exact": "monitor"}}}, "displaySurface can't be required"),
     ],
 )
-@pytest.mark.spec(
-    "6.1", "6.4", "4.19", "0.6", wpt=["mediacapture-streams/MediaDevices-getUserMedia.https.html"]
-)
+@pytest.mark.spec("6.1", "6.4", "4.19", "0.6", wpt=["MediaDevices-getUserMedia.https.html"])
 async def test_type_errors_say_what_is_wrong(
     media_devices: MediaDevices, constraints: Any, said: str
 ) -> None:
@@ -217,7 +213,7 @@ async def test_revoking_ends_the_tracks_that_need_it(media_devices: MediaDevices
     "7.3",
     "7.10",
     "11.11",
-    wpt=["mediacapture-streams/MediaDevices-enumerateDevices.https.html"],
+    wpt=["MediaDevices-enumerateDevices.https.html"],
 )
 async def test_enumerate_devices_opens_nothing_and_tells_little_before_capture(
     media_devices: MediaDevices,
@@ -238,7 +234,7 @@ async def test_enumerate_devices_opens_nothing_and_tells_little_before_capture(
     "7.8",
     "7.9",
     "4.1",
-    wpt=["mediacapture-streams/MediaDevices-enumerateDevices-returned-objects.https.html"],
+    wpt=["MediaDevices-enumerateDevices-returned-objects.https.html"],
 )
 async def test_after_capture_everything_is_listed_with_ids_that_last(
     media_devices: MediaDevices, backend: VirtualBackend

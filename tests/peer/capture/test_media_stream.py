@@ -56,7 +56,7 @@ async def test_active_follows_the_tracks(media_devices: MediaDevices) -> None:
     assert len(MediaStream(stream).getTracks()) == 2, "1.1: and are accepted"
 
 
-@pytest.mark.spec("1.8", wpt=["mediacapture-streams/MediaStream-clone.https.html"])
+@pytest.mark.spec("1.8", wpt=["MediaStream-clone.https.html"])
 async def test_clone(media_devices: MediaDevices) -> None:
     stream = await media_devices.getUserMedia({"audio": True, "video": True})
     stream.getAudioTracks()[0].stop()
@@ -67,7 +67,7 @@ async def test_clone(media_devices: MediaDevices) -> None:
     assert not {t.id for t in clone.getTracks()} & {t.id for t in stream.getTracks()}
 
 
-@pytest.mark.spec("1.6", wpt=["mediacapture-streams/MediaStreamTrackEvent-constructor.https.html"])
+@pytest.mark.spec("1.6", wpt=["MediaStreamTrackEvent-constructor.https.html"])
 async def test_track_events(media_devices: MediaDevices) -> None:
     [track] = (await media_devices.getUserMedia({"video": True})).getTracks()
     event = MediaStreamTrackEvent("addtrack", {"track": track})

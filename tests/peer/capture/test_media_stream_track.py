@@ -167,7 +167,7 @@ async def test_the_device_closes_with_its_last_track(
     await source.wait_closed()
 
 
-@pytest.mark.spec("2.11", "2.12", "2.19", wpt=["mediacapture-streams/MediaStream-clone.https.html"])
+@pytest.mark.spec("2.11", "2.12", "2.19", wpt=["MediaStream-clone.https.html"])
 async def test_clone_has_an_id_and_settings_of_its_own(camera: MediaStreamTrack) -> None:
     camera.enabled = False
     clone = camera.clone()
@@ -189,9 +189,7 @@ async def test_a_clone_of_an_ended_track_is_ended(camera: MediaStreamTrack) -> N
     assert clone.id != camera.id
 
 
-@pytest.mark.spec(
-    "8.1", "8.4", "8.9", wpt=["mediacapture-streams/MediaStreamTrack-applyConstraints.https.html"]
-)
+@pytest.mark.spec("8.1", "8.4", "8.9", wpt=["MediaStreamTrack-applyConstraints.https.html"])
 async def test_apply_constraints_replaces_and_switches_the_mode(camera: MediaStreamTrack) -> None:
     await camera.applyConstraints({"width": {"exact": 1280}})
     frame = await camera.recv()
@@ -204,7 +202,7 @@ async def test_apply_constraints_replaces_and_switches_the_mode(camera: MediaStr
     assert camera.getSettings()["width"] == 640
 
 
-@pytest.mark.spec("8.3", wpt=["mediacapture-streams/MediaStreamTrack-applyConstraints.https.html"])
+@pytest.mark.spec("8.3", wpt=["MediaStreamTrack-applyConstraints.https.html"])
 async def test_apply_constraints_that_fails_changes_nothing(camera: MediaStreamTrack) -> None:
     settings = camera.getSettings()
     with pytest.raises(OverconstrainedError, match="width") as caught:

@@ -108,7 +108,7 @@ def geometry(selection: Selection) -> tuple[int, int, float, str]:
     "4.7",
     "4.8",
     "4.13",
-    wpt=["mediacapture-streams/GUM-required-constraint-with-ideal-value.https.html"],
+    wpt=["GUM-required-constraint-with-ideal-value.https.html"],
 )
 def test_the_camera(constraints: dict[str, Any], expected: tuple[int, int, float, str]) -> None:
     assert geometry(selected(CAMERA, constraints)) == expected
