@@ -38,6 +38,8 @@ class Publication:
     screen: Constraints = False
     chosen: frozenset[str] = frozenset()
     """The kinds (`video`, `audio`) that were asked for by name: doing without is an error."""
+    resume: bool = True
+    """Whether a device that was unplugged is captured again when it is back."""
     fake: bool = False
     host: str = "127.0.0.1"
     port: int = 8080

@@ -11,14 +11,23 @@ from aiortc import (
     RTCConfiguration,
     RTCIceServer,
     RTCPeerConnection,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 
 from signaling import NotLive, OfferMalformed, OfferRejected
 
+from .capture.encoded_reader import EncodedReader
+from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
-from .connection.aiortc_seam import gather_loopback_when_alone, wants_media
+from .capture.resumption import Resumption
+from .connection.aiortc_seam import (
+    gather_loopback_when_alone,
+    prefer_codec,
+    sends_codec,
+    wants_media,
+)
 from .connection.viewer_track import ViewerTrack
 
 logger = logging.getLogger(__name__)
@@ -35,6 +44,8 @@ class Publisher:
     :param id: how viewers name it, URL-safe.
     :param label: what the page calls it.
     :param session_ended: called with a session's id when its viewer is gone.
+    :param resume: where to capture again from a device that was unplugged, when it is back: the
+        viewers see black meanwhile, then its pictures. Without, a track that ended stays ended.
     """
 
     def __init__(
@@ -45,6 +56,7 @@ class Publisher:
         label: str,
         session_ended: Callable[[str], Awaitable[None]],
         ice_servers: tuple[RTCIceServer, ...] = (),
+        resume: MediaDevices | None = None,
     ) -> None:
         self.id = id
         self.label = label
@@ -54,6 +66,7 @@ class Publisher:
             iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
         )
         self._viewers: dict[str, _Viewer] = {}
+        self._resumption = Resumption(resume, stream, self._resumed) if resume else None
         gather_loopback_when_alone()
 
     @property
@@ -61,10 +74,29 @@ class Publisher:
         """What the page shows of the stream."""
         return {
             "label": self.label,
-            "live": self._stream.active,
+            "live": bool(self._sendable()),
             "viewers": len(self._viewers),
-            "tracks": [_describe(track) for track in self._stream.getTracks()],
+            "tracks": [
+                _describe(track) | {"awaited": self._awaited(track)}
+                for track in self._stream.getTracks()
+            ],
         }
+
+    def _awaited(self, track: aiortc.MediaStreamTrack) -> bool:
+        """Whether the track has ended, and another will take its place when its device is back."""
+        return self._resumption is not None and track in self._resumption.awaited
+
+    def _sendable(self) -> list[aiortc.MediaStreamTrack]:
+        """The tracks that a viewer can be given: live, or expected to be again."""
+        return [
+            track
+            for track in self._stream.getTracks()
+            if track.readyState == "live" or self._awaited(track)
+        ]
+
+    def _resumed(self, ended: MediaStreamTrack, again: MediaStreamTrack) -> None:
+        for viewer in self._viewers.values():
+            viewer.replace_track(ended, again)
 
     async def start_session(self, session_id: str, offer: str) -> str:
         """Answer a viewer's offer.
@@ -73,7 +105,8 @@ class Publisher:
         :raises OfferMalformed: the offer can't be understood.
         :raises OfferRejected: it asks for none of the kinds that are on the air.
         """
-        if not self._stream.active:
+        tracks = self._sendable()
+        if not tracks:
             raise NotLive("the stream has ended")
         viewer = _Viewer(RTCPeerConnection(self._configuration))
         self._viewers[session_id] = viewer
@@ -88,7 +121,7 @@ class Publisher:
                 await self._session_ended(session_id)
 
         try:
-            answer = await viewer.answer(offer, self._stream)
+            answer = await viewer.answer(offer, tracks)
         except BaseException:
             await self.end_session(session_id)
             raise
@@ -102,7 +135,9 @@ class Publisher:
             await viewer.close()
 
     async def close(self) -> None:
-        """Close every viewer's connection."""
+        """Close every viewer's connection, and wait for no device any more."""
+        if self._resumption is not None:
+            await self._resumption.close()
         await asyncio.gather(*(self.end_session(session_id) for session_id in list(self._viewers)))
 
     async def _reap(self, session_id: str, viewer: "_Viewer") -> None:
@@ -120,11 +155,18 @@ class _Viewer:
         self.connection = connection
         self.connected = asyncio.Event()
         self.reaper: asyncio.Task[None] | None = None
+        self._views: list[ViewerTrack] = []
 
-    async def answer(self, offer: str, stream: MediaStream) -> str:
+    def replace_track(self, old: MediaStreamTrack, new: MediaStreamTrack) -> None:
+        """Go on with another track where this one was sent."""
+        for view in self._views:
+            if view.track is old:
+                view.replace(new)
+
+    async def answer(self, offer: str, tracks: list[aiortc.MediaStreamTrack]) -> str:
         """:raises OfferMalformed, OfferRejected: as `Publisher.start_session()`."""
         try:
-            return await self._negotiate(offer, stream)
+            return await self._negotiate(offer, tracks)
         except OfferRejected:
             raise
         except Exception as error:
@@ -132,24 +174,33 @@ class _Viewer:
             logger.info("an offer was refused: %r", error)
             raise OfferMalformed("the offer could not be understood") from error
 
-    async def _negotiate(self, offer: str, stream: MediaStream) -> str:
+    async def _negotiate(self, offer: str, tracks: list[aiortc.MediaStreamTrack]) -> str:
         connection = self.connection
         await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        waiting = [track for track in stream.getTracks() if track.readyState == "live"]
-        sending = False
+        waiting = list(tracks)
         for transceiver in connection.getTransceivers():
             track = next((t for t in waiting if t.kind == transceiver.kind), None)
             if track is None or not wants_media(transceiver):
                 transceiver.direction = "inactive"
                 continue
             waiting.remove(track)
-            transceiver.sender.replaceTrack(_viewer_track(track))
-            transceiver.direction = "sendonly"
-            sending = True
-        if not sending:
+            self._send(transceiver, track)
+        if len(waiting) == len(tracks):
             raise OfferRejected("the offer asks for none of the kinds that are on the air")
         await connection.setLocalDescription(await connection.createAnswer())
         return connection.localDescription.sdp
+
+    def _send(self, transceiver: RTCRtpTransceiver, track: aiortc.MediaStreamTrack) -> None:
+        transceiver.direction = "sendonly"
+        if not isinstance(track, MediaStreamTrack):
+            transceiver.sender.replaceTrack(track)
+            return
+        view = ViewerTrack(track, transceiver.sender)
+        if EncodedReader(track).available:
+            prefer_codec(transceiver, "H264")
+        view.takes_h264 = sends_codec(transceiver, "H264")
+        transceiver.sender.replaceTrack(view)
+        self._views.append(view)
 
     async def close(self) -> None:
         if self.reaper is not None and self.reaper is not asyncio.current_task():
@@ -161,14 +212,10 @@ class _Viewer:
             logger.debug("aiortc failed to close a connection", exc_info=True)
 
 
-def _viewer_track(track: aiortc.MediaStreamTrack) -> aiortc.MediaStreamTrack:
-    return ViewerTrack(track) if isinstance(track, MediaStreamTrack) else track
-
-
 def _describe(track: aiortc.MediaStreamTrack) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": track.kind, "id": track.id, "readyState": track.readyState}
     if isinstance(track, MediaStreamTrack):
-        described["label"] = track.label
+        described |= {"label": track.label, "muted": track.muted}
         shown = ("width", "height", "frameRate")
         described |= {name: value for name, value in track.getSettings().items() if name in shown}
     return described

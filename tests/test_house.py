@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"peer.__main__"},
     {"peer.cli"},
-    {"peer.program", "peer.device_report", "peer.shorthand"},
+    {"peer.program", "peer.device_report", "peer.doctor", "peer.shorthand"},
+    {"peer.config"},
+    {"peer.diagnosis"},
     {"peer.publisher"},
     {"peer.testing"},
     {"peer.connection"},

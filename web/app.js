@@ -5,8 +5,10 @@ import { Statistics } from "./stats.js";
 import { WhepError, WhepSession } from "./whep.js";
 
 const SAMPLE_INTERVAL = 1000;
-// Two seconds without a picture are no hiccup of the network any more.
+// Two seconds without a picture are no hiccup of the network any more. A peer whose camera is gone
+// still sends a black picture each second.
 const STALE_SAMPLES = 2;
+const STALE_PICTURES = 2;
 const RETRY_FIRST = 500;
 const RETRY_MOST = 10000;
 
@@ -111,14 +113,33 @@ function watch(mine) {
     if (sample === null || session !== mine) return;
     details.show(sample);
     if (root.dataset.state === "ended") return;
-    empty = sample.hasVideo && sample.frames === 0 ? empty + 1 : 0;
-    if (empty >= STALE_SAMPLES) {
+    empty = sample.hasVideo && sample.frames <= STALE_PICTURES ? empty + 1 : 0;
+    const reason = empty >= STALE_SAMPLES ? await whyStopped(sample.frames) : null;
+    if (session !== mine || root.dataset.state === "ended") return;
+    if (reason !== null) {
       root.dataset.picture = "stale";
-      element("status-text").textContent = "The picture has stopped";
+      element("status-text").textContent = reason;
     } else if (sample.frames > 0 || !sample.hasVideo) {
       live();
     }
   }, SAMPLE_INTERVAL);
+}
+
+// Why there are few pictures or none; null when the camera is just slow.
+async function whyStopped(pictures) {
+  let track = null;
+  try {
+    const mine = (await listProducers()).find((one) => one.id === producer.id);
+    track = mine?.tracks?.find((one) => one.kind === "video");
+  } catch (error) {
+    if (!(error instanceof WhepError || error instanceof TypeError)) throw error;
+    return "The picture has stopped";
+  }
+  if (track?.readyState === "ended") {
+    return track.awaited ? "The camera is gone, waiting for it" : "The picture has ended";
+  }
+  if (track?.muted) return "The camera is switched off";
+  return pictures ? null : "The picture has stopped";
 }
 
 function live() {

@@ -10,9 +10,14 @@ VIDEO_TIME_BASE = fractions.Fraction(1, 90000)
 _ORIGIN = time.monotonic()
 
 
+def video_time(at: float) -> int:
+    """The time stamp, in VIDEO_TIME_BASE, of a picture captured at `at` (`time.monotonic()`)."""
+    return round((at - _ORIGIN) * VIDEO_TIME_BASE.denominator)
+
+
 def stamp_video(frame: VideoFrame, at: float) -> None:
     """Set a picture's time stamp; `at` is `time.monotonic()` at capture."""
-    frame.pts = round((at - _ORIGIN) * VIDEO_TIME_BASE.denominator)
+    frame.pts = video_time(at)
     frame.time_base = VIDEO_TIME_BASE
 
 

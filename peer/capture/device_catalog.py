@@ -3,10 +3,11 @@
 import asyncio
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..constraints.device import AudioFormat, ConstrainableObject, VideoGeometry
+from ..constraints.types import FacingMode
 from ..devices.backend import AudioMode, Backend, DeviceDescription, VideoMode
 from ..devices.system import system_backends
 from . import identity
@@ -18,13 +19,19 @@ class DeviceCatalog:
 
     :param backends: where devices come from; this system's by default.
     :param salt: the key of the deviceIds; this user's own by default.
+    :param facing_modes: which way cameras face, by label or deviceId; counts for more than what
+        the camera says.
     """
 
     def __init__(
-        self, backends: Iterable[Backend] | None = None, salt: bytes | None = None
+        self,
+        backends: Iterable[Backend] | None = None,
+        salt: bytes | None = None,
+        facing_modes: Mapping[str, FacingMode] | None = None,
     ) -> None:
         self.backends = tuple(system_backends() if backends is None else backends)
         self._salt = salt
+        self._facing_modes = facing_modes or {}
         self._devices: dict[tuple[str, str, str], SharedDevice] = {}
         self._made: weakref.WeakSet[SharedDevice] = weakref.WeakSet()
 
@@ -62,6 +69,12 @@ class DeviceCatalog:
             self._salt = identity.load_salt()
         return [(backend, d) for backend in self.backends for d in backend.list_devices()]
 
+    def _facing_mode(self, description: DeviceDescription, device_id: str) -> str | None:
+        for name in (device_id, description.label):
+            if name in self._facing_modes:
+                return self._facing_modes[name]
+        return description.facing_mode
+
     def _constrainable(self, description: DeviceDescription) -> ConstrainableObject:
         assert self._salt is not None, "the salt is loaded when devices are listed"
         fixed: dict[str, Any] = {
@@ -82,8 +95,8 @@ class DeviceCatalog:
                 "logicalSurface": True,
                 "cursor": "always",
             }
-        elif description.facing_mode:
-            fixed["facingMode"] = description.facing_mode
+        elif facing := self._facing_mode(description, fixed["deviceId"]):
+            fixed["facingMode"] = facing
         return ConstrainableObject(
             kind="audio" if description.kind == "audioinput" else "video",
             label=description.label,

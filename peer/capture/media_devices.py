@@ -14,7 +14,11 @@ from ..constraints.parse import (
 )
 from ..constraints.properties import supported_constraints
 from ..constraints.select import Unsatisfiable, rank
-from ..constraints.types import DisplayMediaStreamOptions, MediaStreamConstraints
+from ..constraints.types import (
+    DisplayMediaStreamOptions,
+    FacingMode,
+    MediaStreamConstraints,
+)
 from ..devices.backend import Backend, DeviceBusy, DeviceError, DeviceForbidden
 from ..errors import (
     AbortError,
@@ -49,6 +53,8 @@ class MediaDevices(EventTarget):
     :param backends: where devices come from; this system's by default.
     :param permissions: who may capture what; everything is granted by default.
     :param salt: the key of the deviceIds, 32 bytes; this user's own by default.
+    :param facing_modes: which way cameras face (`user`, `environment`, `left`, `right`), by label
+        or deviceId; counts for more than what a camera says of itself.
     """
 
     ondevicechange = event_handler("devicechange")
@@ -59,9 +65,10 @@ class MediaDevices(EventTarget):
         *,
         permissions: Permissions | None = None,
         salt: bytes | None = None,
+        facing_modes: Mapping[str, FacingMode] | None = None,
     ) -> None:
         super().__init__()
-        self._begin(DeviceCatalog(backends, salt), permissions or Permissions())
+        self._begin(DeviceCatalog(backends, salt, facing_modes), permissions or Permissions())
 
     def _begin(self, catalog: DeviceCatalog, permissions: Permissions) -> None:
         """Start with these devices, nothing exposed and no track; a test kit begins anew."""
@@ -228,6 +235,33 @@ class MediaDevices(EventTarget):
         if controller is not None:
             controller._bind(track)
         return MediaStream([track])
+
+    async def _capture_again(self, track: MediaStreamTrack) -> MediaStreamTrack | None:
+        """A new track in place of one whose camera or microphone was unplugged: of the same
+        device, with the same constraints; None while the device is not there.
+
+        Nobody is asked again: permission was given for the device, and is looked up once more.
+
+        :raises NotAllowedError: permission was revoked.
+        :raises NotReadableError, AbortError: the device can't be opened, or not yet.
+        :raises OverconstrainedError: it can't satisfy the constraints any more.
+        """
+        self._check_permissions([track.kind])
+        device_id = track.getSettings().get("deviceId")
+        for device in await self._catalog.devices():
+            if device.constrainable.fixed.get("deviceId") == device_id:
+                break
+        else:
+            return None
+        if device.description.unusable:
+            raise NotReadableError(device.description.unusable)
+        try:
+            again = await self._open_first(track._constraints, [device])
+        except NotAllowedError as error:
+            # The system lets this user open the node of a new device a moment after it is there.
+            raise NotReadableError(str(error)) from error
+        again.enabled = track.enabled
+        return again
 
     # Leaving.
 

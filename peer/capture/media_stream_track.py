@@ -17,7 +17,7 @@ from ..constraints.types import (
     MediaTrackConstraints,
     MediaTrackSettings,
 )
-from ..devices.backend import DeviceError
+from ..devices.backend import DeviceError, VideoMode
 from ..errors import NotReadableError
 from ..events import Event, EventTarget, event_handler
 from .clock import sample_number, stamp_audio, stamp_video
@@ -63,6 +63,7 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
             muted=self._source_muted,
             ended=self._source_ended,
             changed=self._configuration_changed,
+            resized=self._source_resized,
         )
         self._stats = (
             MediaStreamTrackVideoStats(self._sink.counters)
@@ -93,7 +94,7 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
     def enabled(self, value: object) -> None:
         self._enabled = bool(value)
         self._sink.enabled = self._enabled
-        self._sink.samples.wake()
+        self._sink.wake()
         if self.readyState == "live":
             self._device.review()
 
@@ -195,8 +196,14 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
         if self.readyState == "ended" or self._muted == muted:
             return
         self._muted = muted
-        self._sink.samples.wake()
+        self._sink.wake()
         self.dispatchEvent(Event("mute" if muted else "unmute"))
+
+    def _source_resized(self, mode: VideoMode) -> None:
+        """The captured surface changed its size; runs in a task (Screen Capture 5.4)."""
+        if self.readyState == "live":
+            self._device.resized(self._sink, mode, self._constraints)
+            self.dispatchEvent(Event("configurationchange"))
 
     def _configuration_changed(self) -> None:
         """The source's settings changed by themselves (mediacapture-extensions 9)."""
@@ -234,6 +241,7 @@ class FrameReader:
         """
         track, samples = self._track, self._track._sink.samples
         while track.readyState == "live":
+            track._sink.want_frames()
             if track.muted or not track.enabled:
                 if await self._pace():
                     return self._blank(self._until)
@@ -246,6 +254,7 @@ class FrameReader:
             if captured.at < self._until - _frame_duration(track) / 2:
                 continue  # black or silence has taken its place already
             frame = captured.frame
+            assert frame is not None, "only decoded pictures become samples"
             if isinstance(frame, VideoFrame):
                 frame = await track._sink.picture(self._number, captured)
                 if track.readyState != "live":

@@ -32,6 +32,11 @@ class Samples(Generic[T]):
         """How many items have been put so far."""
         return self._count
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a reader is waiting for the next item."""
+        return bool(self._waiting)
+
     def put(self, item: T) -> None:
         """Add the newest item; from any thread."""
         with self._lock:
@@ -61,6 +66,11 @@ class Samples(Generic[T]):
         """The oldest item kept whose number is greater than `after`, with that number."""
         with self._lock:
             return next((entry for entry in self._items if entry[0] > after), None)
+
+    def newest(self, wanted: Callable[[T], bool]) -> int | None:
+        """The number of the newest item kept that is wanted."""
+        with self._lock:
+            return next((n for n, item in reversed(self._items) if wanted(item)), None)
 
     async def changed(self, after: int) -> None:
         """Wait until there is an item newer than `after`, or `wake()` is called."""

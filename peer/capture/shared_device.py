@@ -10,6 +10,7 @@ again when one is enabled.
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from ..constraints.device import ConstrainableObject
 from ..constraints.parse import TrackConstraints
@@ -103,6 +104,31 @@ class SharedDevice:
         if not self._released:
             source.add_sink(sink)
         return True
+
+    def resized(self, sink: TrackSink, mode: VideoMode, constraints: TrackConstraints) -> None:
+        """The captured surface has another size: fit a track's settings to it.
+
+        Constraints that can't be satisfied any more are ignored (Screen Capture 5.4).
+        """
+        if mode not in self.description.modes:
+            modes = tuple(
+                replace(known, width=mode.width, height=mode.height)
+                for known in self.description.modes
+                if isinstance(known, VideoMode)
+            )
+            self.description = replace(self.description, modes=modes)
+            self.constrainable = self.constrainable.resized(mode.width, mode.height)
+        index = self.description.modes.index(mode)
+        selection = select_settings(self.constrainable, constraints, modes=[index])
+        while isinstance(selection, Unsatisfiable):
+            constraints = constraints.without_required(selection.constraint)
+            selection = select_settings(self.constrainable, constraints, modes=[index])
+        sink.configure(selection.settings, mode, mode)
+
+    def request_keyframe(self) -> None:
+        """Ask the device for a key frame, if it compresses its pictures."""
+        if self._source is not None:
+            self._source.request_keyframe()
 
     def leave(self, sink: TrackSink) -> None:
         """A track has ended; without any the device is closed."""

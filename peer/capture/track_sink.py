@@ -19,6 +19,13 @@ from .track_stats import Counters
 # second, which is where a conversation starts to suffer.
 VIDEO_BACKLOG = 1
 AUDIO_BACKLOG = 10
+# Compressed pictures build upon each other: a late reader wants all since the last key frame. These
+# are four seconds, or the key frames are further apart than a viewer likes to wait.
+ENCODED_BACKLOG = 128
+
+# Who reads frames reads them one after the other; a reader that has not come back for so long, in
+# seconds, no longer needs compressed pictures decoded for it.
+DEMAND = 2.0
 
 # Scaling releases the interpreter's lock, so that one thread a core is of use.
 _workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="peer-frames")
@@ -33,6 +40,7 @@ class TrackSink:
     :param muted: called on the loop with the source's new muted state.
     :param ended: called on the loop when the device is lost.
     :param changed: called on the loop when settings change for another track's sake.
+    :param resized: called on the loop with the new mode of a surface that changed its size.
     """
 
     def __init__(
@@ -42,15 +50,20 @@ class TrackSink:
         muted: Callable[[bool], None],
         ended: Callable[[], None],
         changed: Callable[[], None],
+        resized: Callable[[VideoMode], None],
     ) -> None:
         backlog = VIDEO_BACKLOG if kind == "video" else AUDIO_BACKLOG
-        self._samples: Samples[Captured] = Samples(asyncio.get_running_loop(), backlog)
-        self._muted, self._ended = muted, ended
+        loop = asyncio.get_running_loop()
+        self._samples: Samples[Captured] = Samples(loop, backlog)
+        self._encoded: Samples[Captured] = Samples(loop, ENCODED_BACKLOG)
+        self._frames_wanted_until = 0.0
+        self._muted, self._ended, self._resized = muted, ended, resized
         self.enabled = True
         self.ended = False
         self.counters = Counters()
         self._settings: dict[str, Any] = {}
         self._mode: Mode | None = None
+        self._actual: Mode | None = None
         self._pinned = False
         self._changed = changed
         self._decimator: Decimator | None = None
@@ -63,6 +76,31 @@ class TrackSink:
     def samples(self) -> Samples[Captured]:
         """The samples at the track's rate; pictures as yet at the device's size."""
         return self._samples
+
+    @property
+    def encoded(self) -> Samples[Captured]:
+        """The pictures as an H.264 camera compressed them, at its size and rate."""
+        return self._encoded
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the camera's own H.264 pictures are what the track is to show."""
+        actual = self._actual
+        return (
+            isinstance(actual, VideoMode)
+            and actual.pixel_format == "h264"
+            and self._decimator is None
+            and (actual.width, actual.height) == (self._settings["width"], self._settings["height"])
+        )
+
+    def want_frames(self) -> None:
+        """Somebody reads frames: compressed pictures are to be decoded."""
+        self._frames_wanted_until = time.monotonic() + DEMAND
+
+    def wake(self) -> None:
+        """Let every reader look again: the track's state has changed."""
+        self._samples.wake()
+        self._encoded.wake()
 
     @property
     def mode(self) -> Mode | None:
@@ -83,7 +121,7 @@ class TrackSink:
     ) -> None:
         """Switch to new settings, chosen from `mode`, while the device runs in mode `actual`."""
         self._settings = dict(settings)
-        self._mode, self._pinned = mode, pinned
+        self._mode, self._actual, self._pinned = mode, actual, pinned
         if isinstance(actual, AudioMode):
             framer = self._framer
             wanted = (settings["sampleRate"], settings["channelCount"])
@@ -100,6 +138,7 @@ class TrackSink:
             asyncio.get_running_loop().call_soon(self._changed)
 
     def _adapt(self, actual: VideoMode) -> None:
+        self._actual = actual
         rate = self._settings["frameRate"]
         # A camera that is merely slower than it said is not to be thinned out.
         thinned = rate < actual.frame_rate * 0.99
@@ -122,14 +161,22 @@ class TrackSink:
         """The track has ended: let go of the samples, and of whoever waits for one."""
         self.ended = True
         self._samples.clear()
+        self._encoded.clear()
         self._picture = None
-        self._samples.wake()
+        self.wake()
 
     # In the capture thread.
 
+    @property
+    def wants_frames(self) -> bool:
+        """Whether compressed pictures are to be decoded for the track."""
+        return self._samples.awaited or time.monotonic() < self._frames_wanted_until
+
     def deliver(self, captured: Captured) -> None:
         """Take a frame of the device's."""
-        frame = captured.frame
+        frame, encoded = captured.frame, captured.encoded
+        if encoded is not None and encoded.codec == "h264":
+            self._encoded.put(captured)
         if isinstance(frame, AudioFrame):
             for completed in self._framer.push(frame, captured.at) if self._framer else ():
                 at = sample_time(completed.pts or 0, completed.sample_rate)
@@ -137,11 +184,17 @@ class TrackSink:
             if self.enabled:
                 self.counters.heard(time.monotonic() - captured.at)
         elif self._decimator is None or self._decimator.takes(captured.at):
-            self._samples.put(captured)
+            if frame is not None:
+                self._samples.put(captured)
             if self.enabled:
                 self.counters.delivered()
         elif self.enabled:
             self.counters.discarded()
+
+    def mode_changed(self, mode: Mode) -> None:
+        """The captured surface has another size, and so have the frames from now on."""
+        if isinstance(mode, VideoMode):
+            self._samples.call_in_loop(self._resized, mode)
 
     def mute_changed(self, muted: bool) -> None:
         """The device stopped, or began again, to deliver."""

@@ -7,7 +7,9 @@ says which, when a new release changes one.
 from collections.abc import Callable
 
 from aioice import ice
-from aiortc import RTCRtpTransceiver
+from aiortc import RTCRtpSender, RTCRtpTransceiver
+
+_FORCE_KEYFRAME = "_RTCRtpSender__force_keyframe"
 
 HostAddresses = Callable[[bool, bool], list[str]]
 
@@ -37,3 +39,42 @@ def wants_media(transceiver: RTCRtpTransceiver) -> bool:
     set by `setRemoteDescription()`.
     """
     return transceiver._offerDirection in ("sendonly", "sendrecv")
+
+
+def prefer_codec(transceiver: RTCRtpTransceiver, name: str) -> None:
+    """Before answering: send this codec (`H264`) if the offer has it.
+
+    `setCodecPreferences()` comes too late for an offer that is there already. Needs:
+    `RTCRtpTransceiver._codecs`, the codecs in common after `setRemoteDescription()`, of which the
+    answer lists all and the sender uses the first.
+    """
+    transceiver._codecs = sorted(
+        transceiver._codecs, key=lambda codec: codec.name.upper() != name.upper()
+    )
+
+
+def sends_codec(transceiver: RTCRtpTransceiver, name: str) -> bool:
+    """Whether the first codec in common, which the sender uses, is this one.
+
+    Needs: `RTCRtpTransceiver._codecs`, as `prefer_codec()`.
+    """
+    return bool(transceiver._codecs) and transceiver._codecs[0].name.upper() == name.upper()
+
+
+def take_keyframe_request(sender: RTCRtpSender) -> bool:
+    """Whether the remote side has asked for a key frame since the last call.
+
+    Needs: `RTCRtpSender.__force_keyframe`, which PLI and FIR set, and which the sender itself
+    resets only when it encodes.
+    """
+    requested: bool = getattr(sender, _FORCE_KEYFRAME)
+    setattr(sender, _FORCE_KEYFRAME, False)
+    return requested
+
+
+def force_keyframe(sender: RTCRtpSender) -> None:
+    """Make the next frame that the sender encodes a key frame.
+
+    Needs: `RTCRtpSender._send_keyframe()`.
+    """
+    sender._send_keyframe()

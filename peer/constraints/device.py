@@ -1,7 +1,7 @@
 """What constraint selection knows of a device: what is fixed, and what can be chosen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 RESIZE_MODES = ("none", "crop-and-scale")
@@ -47,6 +47,11 @@ class ConstrainableObject:
         )
     )
     """The fixed properties whose capability is a list of values."""
+
+    def resized(self, width: int, height: int) -> "ConstrainableObject":
+        """The same surface in another size."""
+        modes = tuple(VideoGeometry(width, height, mode.frame_rate) for mode in self.video_modes)
+        return replace(self, video_modes=modes)
 
 
 def capabilities(device: ConstrainableObject) -> dict[str, Any]:

@@ -49,6 +49,17 @@ class TrackConstraints:
         """What `getConstraints()` returns: as given, without what is not recognised."""
         return {name: _copied(value) for name, value in self.given.items()}
 
+    def without_required(self, name: str) -> "TrackConstraints":
+        """With nothing required of a property any more; of none at all if it is not named."""
+
+        def relaxed(constraint: Constraint) -> Constraint:
+            if name not in ("", constraint.name):
+                return constraint
+            return Constraint(constraint.name, ideal=constraint.ideal)
+
+        basic = {known: relaxed(constraint) for known, constraint in self.basic.items()}
+        return TrackConstraints(basic, self.advanced, self.given)
+
     def without_other_kind(self, kind: str) -> "TrackConstraints":
         """Without the properties that do not apply to this kind (10.2, step 6.2)."""
 

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
+FacingMode = Literal["user", "environment", "left", "right"]
+"""Which way a camera faces (Media Capture and Streams, VideoFacingModeEnum)."""
+
 
 class ConstrainULongRange(TypedDict, total=False):
     """What is asked of a whole number."""

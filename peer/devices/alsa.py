@@ -14,7 +14,8 @@ from av import AudioFrame
 from av.error import FFmpegError
 
 from .backend import AudioMode, Captured, DeviceDescription, DeviceError, DeviceLost, Mode
-from .hotplug import forbidden, open_error, physical_parent, read_attribute, watch_paths
+from .hotplug import watch_paths
+from .nodes import forbidden, open_error, physical_parent, read_attribute
 
 NODES = "/dev/snd/pcm*c"
 CONFIGURATION = "/usr/share/alsa"

@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from av import AudioFrame, VideoFrame
 
-DeviceKind = Literal["audioinput", "videoinput", "display"]
+DeviceKind = Literal["audioinput", "videoinput", "display", "displayaudio"]
+"""`displayaudio` is what the computer plays: the sound that belongs to its screens."""
 
 
 class DeviceError(Exception):
@@ -98,20 +99,35 @@ class DeviceDescription:
     """Anything else worth printing about the device, for example its driver."""
 
 
+class EncodedPicture(NamedTuple):
+    """A picture as the device compressed it."""
+
+    codec: str
+    """FFmpeg's name: `mjpeg` or `h264` (Annex B, each key frame with its parameter sets)."""
+    data: bytes
+    keyframe: bool
+    """Whether a decoder can begin with it."""
+
+
 class Captured(NamedTuple):
     """A frame and when it was captured."""
 
-    frame: VideoFrame | AudioFrame
-    """Video of the mode's size in any pixel format; audio as packed `s16`, of any length."""
+    frame: VideoFrame | AudioFrame | None
+    """Video of the mode's size in any pixel format; audio as packed `s16`, of any length. None
+    for a picture that is compressed: it is decoded where somebody wants it decoded."""
     at: float
     """`time.monotonic()` when the picture, or the first of the samples, was captured."""
+    encoded: EncodedPicture | None = None
+    """The picture as the device compressed it, if it did. Pictures come in the order in which
+    they are shown (no B-frames)."""
 
 
 class Capture(Protocol):
     """An open device. One thread opens, reads and closes it."""
 
     mode: Mode
-    """The mode that the driver really took."""
+    """The mode that the driver really took; changes with a captured surface's size, then before
+    the first frame of the new size is returned."""
     muted: bool
     """True while the device delivers nothing on purpose: a privacy switch, a suspended device."""
 

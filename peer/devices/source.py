@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .backend import (
     Backend,
@@ -22,6 +22,7 @@ from .backend import (
     DeviceLost,
     Mode,
 )
+from .decoder import PictureDecoder
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +36,29 @@ _open_sources: "weakref.WeakSet[Source]" = weakref.WeakSet()
 class Sink(Protocol):
     """Who wants a source's samples. Every method is called from the capture thread."""
 
+    @property
+    def wants_frames(self) -> bool:
+        """Whether compressed pictures are to be decoded for it; read with each picture."""
+
     def deliver(self, captured: Captured) -> None:
         """Take a frame, without blocking; the frame is shared with others and read-only."""
+
+    def mode_changed(self, mode: Mode) -> None:
+        """What is captured changed its size by itself; frames of the new size follow."""
 
     def mute_changed(self, muted: bool) -> None:
         """The device stopped, or began again, to deliver."""
 
     def lost(self, error: DeviceLost) -> None:
         """The device is gone; nothing follows."""
+
+
+@runtime_checkable
+class KeyframeSource(Protocol):
+    """A capture whose device can be told to make a key frame."""
+
+    def request_keyframe(self) -> None:
+        """Let the next picture be a key frame."""
 
 
 class Source:
@@ -58,6 +74,8 @@ class Source:
         self._claimed = threading.Event()
         self._stopping = False
         self._switch: tuple[Mode, Future[Mode]] | None = None
+        self._decoder = PictureDecoder()
+        self._keyframe_wanted = False
         self._closed: Future[None] = Future()
 
     def __repr__(self) -> str:
@@ -124,6 +142,11 @@ class Source:
             self._stopping = True
         self._claimed.set()
 
+    def request_keyframe(self) -> None:
+        """Ask a device that compresses its pictures for one that a decoder can begin with; not
+        all can be asked."""
+        self._keyframe_wanted = True
+
     async def wait_closed(self) -> None:
         """Return once the device is released."""
         await asyncio.shield(asyncio.wrap_future(self._closed))
@@ -159,14 +182,11 @@ class Source:
             while not self._stopping:
                 if self._switch is not None:
                     capture = self._switch_mode(capture)
-                captured = capture.read()
-                if capture.muted != self.muted:
-                    self.muted = capture.muted
-                    for sink in self._sinks:
-                        sink.mute_changed(self.muted)
-                if captured is not None:
-                    for sink in self._sinks:
-                        sink.deliver(captured)
+                if self._keyframe_wanted:
+                    self._keyframe_wanted = False
+                    if isinstance(capture, KeyframeSource):
+                        capture.request_keyframe()
+                self._pass_on(capture, capture.read())
         except DeviceError as reason:
             error = reason if isinstance(reason, DeviceLost) else DeviceLost(str(reason))
             if not opened.done():
@@ -182,11 +202,33 @@ class Source:
                 capture.close()
             self._finish(error)
 
+    def _pass_on(self, capture: Capture, captured: Captured | None) -> None:
+        """Tell the sinks what a read brought."""
+        if capture.mode != self._mode:
+            self._mode = capture.mode
+            for sink in self._sinks:
+                sink.mode_changed(capture.mode)
+        if capture.muted != self.muted:
+            self.muted = capture.muted
+            for sink in self._sinks:
+                sink.mute_changed(self.muted)
+        if captured is None:
+            return
+        encoded = captured.encoded
+        if captured.frame is None and encoded is not None:
+            if any(sink.wants_frames for sink in self._sinks):
+                captured = captured._replace(frame=self._decoder.decode(encoded))
+            else:
+                self._decoder.skip(encoded)
+        for sink in self._sinks:
+            sink.deliver(captured)
+
     def _switch_mode(self, capture: Capture) -> Capture:
         assert self._switch is not None
         mode, switched = self._switch
         switched.set_running_or_notify_cancel()
         capture.close()
+        self._decoder.restart()
         try:
             new = self.backend.open(self.device, mode)
         except DeviceError as refused:

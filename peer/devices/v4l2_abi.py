@@ -1,12 +1,16 @@
 """The part of the kernel's V4L2 interface that capture needs (include/uapi/linux/videodev2.h).
 
 Structures and members have the kernel's names. Sizes follow the machine, so the request numbers,
-into which they go, are right on 32 and 64 bits.
+into which they go, are right on 32 and 64 bits of x86, Arm and RISC-V.
 """
 
 import ctypes
+import sys
 from enum import IntEnum, IntFlag
 from typing import Any
+
+if sys.platform == "linux":
+    import fcntl
 
 u8, u32, s32 = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_int32
 
@@ -35,6 +39,20 @@ class SizeType(IntEnum):
     DISCRETE = 1
 
 
+class Colorspace(IntEnum):
+    """enum v4l2_colorspace."""
+
+    JPEG = 7
+
+
+class Quantization(IntEnum):
+    """enum v4l2_quantization."""
+
+    DEFAULT = 0
+    FULL_RANGE = 1
+    LIM_RANGE = 2
+
+
 class Capability(IntFlag):
     """V4L2_CAP_…"""
 
@@ -46,6 +64,7 @@ class Capability(IntFlag):
 class BufferFlag(IntFlag):
     """V4L2_BUF_FLAG_…"""
 
+    KEYFRAME = 0x0008
     ERROR = 0x0040
     TIMESTAMP_MASK = 0xE000
     TIMESTAMP_MONOTONIC = 0x2000
@@ -54,6 +73,7 @@ class BufferFlag(IntFlag):
 class ControlID(IntEnum):
     """V4L2_CID_…"""
 
+    FORCE_KEY_FRAME = 0x009909E5
     PRIVACY = 0x009A0910
     CAMERA_ORIENTATION = 0x009A0922
 
@@ -261,3 +281,35 @@ class IOC:
     S_CTRL = _request(_READ | _WRITE, 28, v4l2_control)
     ENUM_FRAMESIZES = _request(_READ | _WRITE, 74, v4l2_frmsizeenum)
     ENUM_FRAMEINTERVALS = _request(_READ | _WRITE, 75, v4l2_frmivalenum)
+
+
+def fourcc(code: str) -> int:
+    """The kernel's v4l2_fourcc(): the number of a four-letter code."""
+    return int.from_bytes(code.encode("ascii"), "little")
+
+
+def ioctl(fd: int, request: int, argument: Any) -> None:
+    """Call the driver, which may change the argument.
+
+    :raises OSError: with the driver's error number.
+    """
+    fcntl.ioctl(fd, request, argument)
+
+
+def get_control(fd: int, control: ControlID) -> int | None:
+    """A control's value; None when the device hasn't got it."""
+    wanted = v4l2_control(id=control)
+    try:
+        ioctl(fd, IOC.G_CTRL, wanted)
+    except OSError:
+        return None
+    value: int = wanted.value
+    return value
+
+
+def set_control(fd: int, control: ControlID, value: int) -> None:
+    """Set a control.
+
+    :raises OSError: the device hasn't got it, or refuses the value.
+    """
+    ioctl(fd, IOC.S_CTRL, v4l2_control(id=control, value=value))

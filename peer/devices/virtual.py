@@ -20,6 +20,7 @@ from .backend import (
     Mode,
     VideoMode,
 )
+from .compressor import Compressor
 from .test_pattern import AudioPattern, VideoPattern
 
 FRAME_DURATION = 0.02  # seconds of sound in one read, the usual packet of a call
@@ -46,7 +47,10 @@ def virtual_camera(
     colour: tuple[int, int] = (128, 128),
     default: bool = False,
 ) -> VirtualDevice:
-    """A camera; `label` is its hardware identity, too."""
+    """A camera; `label` is its hardware identity, too.
+
+    :param modes: those whose `pixel_format` is `mjpeg` or `h264` deliver compressed pictures.
+    """
     return VirtualDevice(
         DeviceDescription(
             kind="videoinput",
@@ -247,6 +251,8 @@ class VirtualCapture:
         self._next = 0
         if isinstance(mode, VideoMode):
             self._video = VideoPattern(mode.width, mode.height, device.colour)
+            compressed = mode.pixel_format in ("mjpeg", "h264")
+            self._compressor = Compressor(mode) if compressed else None
             self._started = time.monotonic()
         else:
             self._audio = AudioPattern(mode.sample_rate, mode.channel_count, device.frequency)
@@ -258,6 +264,11 @@ class VirtualCapture:
         if isinstance(self.mode, VideoMode):
             return self._read_video(self.mode)
         return self._read_audio(self.mode)
+
+    def request_keyframe(self) -> None:
+        """Let an H.264 camera's next picture be a key frame."""
+        if isinstance(self.mode, VideoMode) and self._compressor is not None:
+            self._compressor.request_keyframe()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -272,6 +283,8 @@ class VirtualCapture:
             return None
         frame = self._video.frame(self._next, at, mode.frame_rate)
         self._next += 1
+        if self._compressor is not None:
+            return Captured(None, at, self._compressor.compress(frame))
         return Captured(frame, at)
 
     def _read_audio(self, mode: AudioMode) -> Captured | None:

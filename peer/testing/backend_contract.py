@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from av import AudioFrame, VideoFrame
 
@@ -19,6 +20,7 @@ from peer.devices.backend import (
     Captured,
     DeviceDescription,
     DeviceError,
+    DeviceKind,
     VideoMode,
 )
 
@@ -63,7 +65,7 @@ def check_listing(backend: Backend) -> Sequence[DeviceDescription]:
 def check_description(device: DeviceDescription) -> None:
     """Check what a device says of itself."""
     name = device.label
-    assert device.kind in ("audioinput", "videoinput", "display"), f"{name}: kind {device.kind!r}"
+    assert device.kind in get_args(DeviceKind), f"{name}: kind {device.kind!r}"
     assert device.label, f"{device.location} has a label"
     assert device.hardware_id, f"{name} has a hardware id"
     assert device.location, f"{name} has a location"
@@ -76,8 +78,8 @@ def check_description(device: DeviceDescription) -> None:
     assert device.modes or device.unusable, f"{name} is usable and has no modes"
     assert len(set(device.modes)) == len(device.modes), f"{name} lists a mode twice"
     for mode in device.modes:
-        if device.kind == "audioinput":
-            assert isinstance(mode, AudioMode), f"{name} is a microphone with {mode}"
+        if device.kind in ("audioinput", "displayaudio"):
+            assert isinstance(mode, AudioMode), f"{name} is an {device.kind} with {mode}"
             numbers = [mode.sample_rate, mode.channel_count, mode.sample_size, mode.latency]
         else:
             assert isinstance(mode, VideoMode), f"{name} is a {device.kind} with {mode}"
@@ -118,9 +120,13 @@ def check_capture(backend: Backend, device: DeviceDescription, number: int) -> N
 
 def check_frame(capture: Capture, device: DeviceDescription, captured: Captured) -> None:
     """Check that a frame is what the capture's mode says."""
-    frame, at = captured
+    frame, at, encoded = captured
     mode = capture.mode
-    if isinstance(mode, VideoMode):
+    if frame is None:
+        assert encoded is not None, f"{device.label} delivered neither a frame nor a picture"
+        assert encoded.codec in ("mjpeg", "h264"), f"{device.label}: codec {encoded.codec!r}"
+        assert encoded.data, f"{device.label} delivered an empty picture"
+    elif isinstance(mode, VideoMode):
         assert isinstance(frame, VideoFrame), f"{device.label} delivered {frame}"
         size = (mode.width, mode.height)
         assert (frame.width, frame.height) == size, f"{device.label}: {frame} in mode {mode}"

@@ -84,7 +84,7 @@ async def test_a_kernel_camera_is_watched_and_then_unplugged(
         await say(peer, "echo vivid.0 > /sys/bus/platform/drivers/vivid/unbind")
         await peer.logged("lost vivid")
         await page.wait_for(
-            'document.getElementById("status-text").textContent === "The picture has stopped"'
+            'document.getElementById("status-text").textContent === "The camera is gone, waiting for it"'
         )
         await hears(page, TONE)  # the sound goes on
         assert sum("lost vivid" in line for line in peer.log) == 1

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 
-from peer.devices import v4l2, v4l2_abi
+from peer.devices import v4l2_abi, v4l2_capture
 from peer.devices.alsa import AlsaBackend
 from peer.devices.backend import (
     AudioMode,
@@ -148,6 +149,71 @@ def test_picture(
     assert bars[0] - bars[-1] > 100
 
 
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "nv12", "nv16", "yuyv422", "rgb24", "gray"])
+def test_padded_lines(
+    backend: V4L2Backend,
+    camera: DeviceDescription,
+    vga: VideoMode,
+    monkeypatch: pytest.MonkeyPatch,
+    pixel_format: str,
+) -> None:
+    """vivid pads its lines when it is asked to; the picture is the same as without."""
+    mode = replace(vga, pixel_format=pixel_format)
+    plain = still(backend, camera, mode)
+    real, taken = v4l2_abi.ioctl, []
+
+    def ask_for_padding(fd: int, request: int, argument: Any) -> None:
+        if request == v4l2_abi.IOC.S_FMT:
+            argument.fmt.pix.bytesperline = 2048
+        real(fd, request, argument)
+        if request == v4l2_abi.IOC.S_FMT:
+            taken.append(argument.fmt.pix.bytesperline)
+
+    monkeypatch.setattr(v4l2_abi, "ioctl", ask_for_padding)
+    padded = still(backend, camera, mode)
+    assert taken == [2048]
+    np.testing.assert_array_equal(padded, plain)
+
+
+def still(backend: V4L2Backend, camera: DeviceDescription, mode: VideoMode) -> np.ndarray:
+    """The lower half of a picture, which has none of the text that changes."""
+    capture = backend.open(camera, mode)
+    try:
+        frame = read(capture).frame
+    finally:
+        capture.close()
+    assert isinstance(frame, av.VideoFrame)
+    return frame.to_ndarray(format="yuv444p")[:, mode.height // 2 :]
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "said", "white"),
+    [
+        ("yuv420p", ColorRange.MPEG, 179),  # 16 + 75 % of 219
+        ("yuyv422", ColorRange.MPEG, 179),
+        ("rgb24", ColorRange.JPEG, 191),  # 75 % of 255
+    ],
+)
+def test_color_range_is_the_picture_s(
+    backend: V4L2Backend,
+    camera: DeviceDescription,
+    vga: VideoMode,
+    pixel_format: str,
+    said: ColorRange,
+    white: int,
+) -> None:
+    """vivid's leftmost bar is white, at 75 %."""
+    capture = backend.open(camera, replace(vga, pixel_format=pixel_format))
+    try:
+        frame = read(capture).frame
+    finally:
+        capture.close()
+    assert isinstance(frame, av.VideoFrame)
+    assert frame.color_range == said
+    plane = frame.planes[0]
+    assert np.frombuffer(plane, np.uint8)[360 * plane.line_size] == white
+
+
 def test_rate_is_the_driver_s(backend: V4L2Backend, camera: DeviceDescription) -> None:
     asked = replace(mode_of(camera, 640, 480, 30), frame_rate=29.0)
     capture = backend.open(camera, asked)
@@ -238,8 +304,8 @@ def test_privacy_switch(
 ) -> None:
     """vivid has no such control: the answer to the question for it is made up."""
     switch = 1
-    monkeypatch.setattr(v4l2, "_control", lambda fd, control: switch)
-    monkeypatch.setattr(v4l2, "PRIVACY_INTERVAL", 0.0)
+    monkeypatch.setattr(v4l2_abi, "get_control", lambda fd, control: switch)
+    monkeypatch.setattr(v4l2_capture, "PRIVACY_INTERVAL", 0.0)
     capture = backend.open(camera, vga)
     assert capture.muted
     switch = 0

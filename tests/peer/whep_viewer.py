@@ -11,6 +11,7 @@ from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
     RTCPeerConnection,
+    RTCRtpReceiver,
     RTCSessionDescription,
 )
 
@@ -26,16 +27,38 @@ class Viewer:
     tracks: dict[str, MediaStreamTrack] = field(default_factory=dict)
 
 
-async def offer(kinds: tuple[str, ...] = ("video", "audio")) -> tuple[RTCPeerConnection, str]:
-    """A connection that wants to receive, and its offer."""
+async def offer(
+    kinds: tuple[str, ...] = ("video", "audio"), codec: str | None = None
+) -> tuple[RTCPeerConnection, str]:
+    """A connection that wants to receive, and its offer.
+
+    :param codec: the only one that it can decode; all that aiortc has by default.
+    """
     gather_loopback_when_alone()
     connection = RTCPeerConnection(
         RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
     )
     for kind in kinds:
-        connection.addTransceiver(kind, direction="recvonly")
+        transceiver = connection.addTransceiver(kind, direction="recvonly")
+        if codec is not None:
+            known = RTCRtpReceiver.getCapabilities(kind).codecs
+            transceiver.setCodecPreferences([one for one in known if one.name == codec])
     await connection.setLocalDescription(await connection.createOffer())
     return connection, connection.localDescription.sdp
+
+
+@contextlib.asynccontextmanager
+async def answered(
+    connection: RTCPeerConnection, answer: str
+) -> AsyncIterator[dict[str, MediaStreamTrack]]:
+    """The tracks that an answered offer brings, by kind; closes the connection afterwards."""
+    tracks: dict[str, MediaStreamTrack] = {}
+    connection.on("track", lambda track: tracks.setdefault(track.kind, track))
+    try:
+        await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        yield tracks
+    finally:
+        await connection.close()
 
 
 @contextlib.asynccontextmanager

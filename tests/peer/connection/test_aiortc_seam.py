@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import aioice.ice
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
 from peer.connection import aiortc_seam
 
@@ -51,3 +51,39 @@ async def test_an_offered_direction_can_be_told(direction: str, wanted: bool) ->
     finally:
         await viewer.close()
         await publisher.close()
+
+
+async def test_the_codec_to_send_can_be_chosen_when_answering() -> None:
+    viewer, sdp = await offer(("video",))
+    publisher = RTCPeerConnection()
+    try:
+        await publisher.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+        [transceiver] = publisher.getTransceivers()
+        assert aiortc_seam.sends_codec(transceiver, "VP8"), (
+            "aiortc keeps the codecs in common elsewhere now: see RTCRtpTransceiver._codecs"
+        )
+        aiortc_seam.prefer_codec(transceiver, "H264")
+        assert aiortc_seam.sends_codec(transceiver, "H264")
+        answer = await publisher.createAnswer()
+        [media] = [line for line in answer.sdp.splitlines() if line.startswith("m=video")]
+        first = media.split()[3]
+        assert f"a=rtpmap:{first} H264/90000" in answer.sdp
+        assert "VP8/90000" in answer.sdp, "the others stay"
+    finally:
+        await viewer.close()
+        await publisher.close()
+
+
+async def test_key_frame_requests_can_be_taken_and_made() -> None:
+    connection = RTCPeerConnection()
+    try:
+        sender = connection.addTransceiver("video").sender
+        assert aiortc_seam.take_keyframe_request(sender) is False, (
+            "aiortc remembers requests for key frames elsewhere now: see RTCRtpSender"
+        )
+        aiortc_seam.force_keyframe(sender)
+        assert aiortc_seam.take_keyframe_request(sender) is True
+        assert aiortc_seam.take_keyframe_request(sender) is False, "it is taken once"
+    finally:
+        await connection.close()
+    assert "__force_keyframe = True" in inspect.getsource(RTCRtpSender._send_keyframe)

@@ -12,7 +12,8 @@ import pytest
 
 from peer.devices import hotplug
 from peer.devices.backend import DeviceBusy, DeviceError, DeviceForbidden, DeviceLost
-from peer.devices.hotplug import forbidden, holders, open_error, physical_parent, watch_paths
+from peer.devices.hotplug import watch_paths
+from peer.devices.nodes import forbidden, holders, open_error, physical_parent
 
 PATIENCE = 20  # seconds; nothing that works takes a tenth of one
 

@@ -1,10 +1,7 @@
 """The screen of a real X server, which has no monitor; and of one that only answers."""
 
-import os
-import shutil
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,49 +11,20 @@ from pathlib import Path
 import pytest
 from av import VideoFrame
 
-from peer.devices.backend import Capture, DeviceError, DeviceLost, VideoMode
-from peer.devices.screen import Display, ScreenBackend
+from peer.devices.backend import Capture, Captured, DeviceError, DeviceLost, VideoMode
+from peer.devices.screen import ScreenBackend
+from peer.devices.x11_display import Display
 from peer.testing.backend_contract import check_backend
 
-PATIENCE = 20  # seconds; nothing that works takes a tenth of one
-ORANGE = 0xFF8020
-
-needs_xvfb = pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb isn't installed")
+from .x11_program import BLUE, GREEN, ORANGE, PATIENCE, RED, needs_xvfb, program_on, x_server
 
 
-@contextmanager
-def x_server(*options: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """Run an X server; its display and its process."""
-    read_end, write_end = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write_end), "-noreset", "-nolisten", "tcp", *options]
-    if "-screen" not in options:
-        command += ["-screen", "0", "320x240x24"]
-    with subprocess.Popen(command, pass_fds=[write_end], stderr=subprocess.DEVNULL) as server:
-        os.close(write_end)
-        try:
-            with open(read_end, "rb") as answer:
-                number = answer.readline().decode().strip()
-            assert number, "Xvfb did not start"
-            yield f":{number}", server
-        finally:
-            server.kill()
-
-
-def paint(display: str, colour: int) -> None:
-    """Make the screen all of one colour: ChangeWindowAttributes and ClearWindow on its root."""
-    with Display.parse(display).connect() as connection:
-        connection.sendall(struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0))
-        with connection.makefile("rb") as answers:
-            _, length = struct.unpack("<B5xH", answers.read(8))
-            setup = answers.read(4 * length)
-            vendor_length, _, _, formats = struct.unpack_from("<HHBB", setup, 16)
-            (root,) = struct.unpack_from("<I", setup, 32 + -(-vendor_length // 4) * 4 + 8 * formats)
-            connection.sendall(
-                struct.pack("<BxHIII", 2, 4, root, 1 << 1, colour)
-                + struct.pack("<BxHIHHHH", 61, 4, root, 0, 0, 0, 0)
-                + struct.pack("<BxH", 43, 1)  # GetInputFocus: answered when all is done
-            )
-            answers.read(32)
+def next_frame(capture: Capture) -> Captured:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if (captured := capture.read()) is not None:
+            return captured
+    raise AssertionError(f"no frame for {PATIENCE} s")
 
 
 def read_for(capture: Capture, seconds: float) -> None:
@@ -74,9 +42,66 @@ def test_contract() -> None:
 
 
 @needs_xvfb
+def test_contract_with_windows() -> None:
+    with x_server() as (display, _), program_on(display) as program:
+        program.window("One", (10, 20, 101, 51), ORANGE)
+        program.window("Two", (200, 100, 300, 300), BLUE)
+        devices = check_backend(ScreenBackend(display))
+    assert [device.display_surface for device in devices] == ["monitor", "window", "window"]
+    assert [device.default for device in devices] == [True, False, False]
+
+
+@needs_xvfb
+def test_windows_are_known_by_their_names() -> None:
+    with x_server() as (display, _), program_on(display) as program:
+        one = program.window("One", (0, 0, 10, 10), RED)
+        program.set_text(one, "_NET_WM_NAME", "Eins – ein Fenster")
+        program.set_text(one, "WM_CLASS", "one\0First\0")
+        program.window("", (0, 0, 10, 10), RED)
+        program.window("Hidden", (0, 0, 10, 10), RED, shown=False)
+        backend = ScreenBackend(display)
+        _, device = backend.list_devices()
+        assert device.label == "Eins – ein Fenster (First)"
+        assert device.hardware_id == f"x11/{display}.0/window/{one:#x}"
+        assert device.modes[0] == VideoMode(10, 10, 30.0, "bgr0")
+        program.resize(one, 20, 30)
+        program.set_text(one, "_NET_WM_NAME", "Two")
+        _, later = backend.list_devices()
+        assert later.hardware_id == device.hardware_id
+        assert later.label == "Two (First)"
+        assert later.modes[0] == VideoMode(20, 30, 30.0, "bgr0")
+
+
+@needs_xvfb
+def test_windows_of_a_window_manager() -> None:
+    """Its list counts, also with windows that are hidden or have no name, as long as it lives."""
+    with x_server() as (display, _), program_on(display) as program:
+        one = program.window("One", (0, 0, 10, 10), RED)
+        hidden = program.window("", (0, 0, 10, 10), GREEN, shown=False)
+        panel = program.window("Panel", (0, 0, 10, 10), GREEN)
+        program.set_numbers(
+            panel, "_NET_WM_WINDOW_TYPE", "ATOM", program.atom("_NET_WM_WINDOW_TYPE_DOCK")
+        )
+        program.window("Not the manager's", (0, 0, 10, 10), BLUE)
+        gone = program.window("Gone", (0, 0, 10, 10), BLUE)
+        program.close(gone)
+        mark = program.window("", (0, 0, 1, 1), BLUE, shown=False)
+        for window in (program.root, mark):
+            program.set_numbers(window, "_NET_SUPPORTING_WM_CHECK", "WINDOW", mark)
+        program.set_numbers(program.root, "_NET_CLIENT_LIST", "WINDOW", one, hidden, panel, gone)
+        backend = ScreenBackend(display)
+        assert [device.label for device in backend.list_devices()[1:]] == ["One", f"{hidden:#x}"]
+
+        program.close(mark)
+        labels = [device.label for device in backend.list_devices()[1:]]
+        assert labels == ["One", "Not the manager's"]
+
+
+@needs_xvfb
 def test_pixels() -> None:
     with x_server() as (display, _):
-        paint(display, ORANGE)
+        with program_on(display) as program:
+            program.paint_root(ORANGE)
         backend = ScreenBackend(display)
         (device,) = backend.list_devices()
         assert device.modes == (
@@ -85,13 +110,13 @@ def test_pixels() -> None:
         )
         capture = backend.open(device, device.modes[0])
         before = time.monotonic()
-        captured = capture.read()
+        captured = next_frame(capture)
         after = time.monotonic()
         capture.close()
     assert isinstance(captured.frame, VideoFrame)
     picture = captured.frame.to_ndarray(format="rgb24")
     assert picture.shape == (240, 320, 3)
-    assert {tuple(pixel) for pixel in picture[:50].reshape(-1, 3)} == {(0xFF, 0x80, 0x20)}
+    assert {tuple(pixel) for pixel in picture[:50].reshape(-1, 3)} == {ORANGE}
     assert before - PATIENCE < captured.at < after
 
 
@@ -167,7 +192,7 @@ def test_cookie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (device,) = backend.list_devices()
         assert not device.unusable
         capture = backend.open(device, device.modes[0])
-        frame = capture.read().frame
+        frame = next_frame(capture).frame
         assert isinstance(frame, VideoFrame)
         assert frame.width == 320
         capture.close()
@@ -220,11 +245,17 @@ def test_wayland_is_not_passed_off_as_a_screen() -> None:
     assert device.modes == ()
 
 
+@needs_xvfb
 def test_remote_screen() -> None:
-    without = struct.pack("<BxHIBBBB20x", 1, 1, 0, 0, 0, 0, 0)
-    with answering(setup_answer(800, 600), without) as display:
-        (device,) = ScreenBackend(display).list_devices()
-    assert device.modes[0] == VideoMode(800, 600, 30.0, "bgr0")
+    with x_server("-listen", "tcp") as (display, _), program_on(display) as program:
+        program.paint_root(ORANGE)
+        backend = ScreenBackend(f"127.0.0.1{display}")
+        (device,) = backend.list_devices()
+        capture = backend.open(device, device.modes[0])
+        frame = next_frame(capture).frame
+        capture.close()
+    assert isinstance(frame, VideoFrame)
+    assert tuple(frame.to_ndarray(format="rgb24")[-1, -1]) == ORANGE
 
 
 def test_server_that_hangs_up() -> None:

@@ -1,21 +1,17 @@
-"""What V4L2 decides without a camera: formats, sizes, rates, names, decoding."""
+"""What V4L2 decides without a camera: formats, sizes, rates, names."""
 
-import io
 import subprocess
 import sys
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
 import peer
-from peer.devices import v4l2_abi
 from peer.devices.backend import VideoMode
 from peer.devices.v4l2 import (
     best_modes,
+    cheapest_modes,
     clean_label,
-    decoder,
     facing_mode_of,
     stepwise_rates,
     stepwise_sizes,
@@ -52,6 +48,46 @@ def test_compressed_where_raw_is_too_slow() -> None:
         VideoMode(1280, 720, 10.0, "yuyv422"),
         VideoMode(1280, 720, 30.0, "mjpeg"),
     }
+
+
+def ask(codes: dict[str, dict[tuple[int, int], list[float]]]) -> tuple[set[VideoMode], list[str]]:
+    """The modes of a camera with such formats, and the formats whose rates were asked for."""
+    asked = []
+
+    def rates(code: str, width: int, height: int) -> list[float]:
+        asked.append(code)
+        return codes[code][width, height]
+
+    return set(cheapest_modes(codes, codes.__getitem__, rates)), asked
+
+
+def test_rates_are_asked_only_of_formats_that_can_win() -> None:
+    vga = {(640, 480): [30.0]}
+    modes, asked = ask({"RGB3": vga, "YUYV": vga, "MJPG": vga, "GREY": vga, "NV12": vga})
+    assert modes == {VideoMode(640, 480, 30.0, "nv12")}
+    assert asked == ["NV12", "MJPG", "GREY"]
+
+
+def test_a_dearer_format_wins_where_it_is_slimmer_compressed_or_alone() -> None:
+    modes, _ = ask(
+        {
+            "YUYV": {(640, 480): [30.0], (1280, 720): [10.0]},
+            "RGB3": {(640, 480): [30.0], (320, 240): [15.0]},
+            "GREY": {(640, 480): [90.0]},
+            "MJPG": {(1280, 720): [10.0, 60.0]},
+        }
+    )
+    assert modes == {
+        VideoMode(640, 480, 30.0, "yuyv422"),
+        VideoMode(1280, 720, 10.0, "yuyv422"),
+        VideoMode(320, 240, 15.0, "rgb24"),
+        VideoMode(640, 480, 90.0, "gray"),
+        VideoMode(1280, 720, 60.0, "mjpeg"),
+    }
+
+
+def test_unknown_formats_are_passed_over() -> None:
+    assert ask({"S910": {(640, 480): [30.0]}, "\xff\0\0\0": {(640, 480): [30.0]}}) == (set(), [])
 
 
 def test_preferred_mode_is_what_browsers_take() -> None:
@@ -112,50 +148,6 @@ def test_facing_mode_from_label(label: str, facing: str | None) -> None:
     assert facing_mode_of(label) == facing
 
 
-@pytest.mark.parametrize(
-    ("pixel_format", "size"),
-    [("yuyv422", 2), ("nv12", 1.5), ("yuv420p", 1.5), ("rgb24", 3), ("gray", 1)],
-)
-def test_raw_picture_keeps_its_bytes(pixel_format: str, size: float) -> None:
-    width, height = 64, 48
-    data = np.arange(int(width * height * size), dtype=np.uint8).tobytes()
-    (frame,) = decoder(VideoMode(width, height, 30.0, pixel_format)).decode(av.Packet(data))
-    assert (frame.width, frame.height, frame.format.name) == (width, height, pixel_format)
-    assert b"".join(bytes(plane) for plane in frame.planes) == data
-
-
-@pytest.mark.parametrize(
-    ("codec", "encoder", "pixel_format"),
-    [("mjpeg", "mjpeg", "yuvj420p"), ("h264", "libx264", "yuv420p")],
-)
-def test_each_compressed_picture_comes_at_once(codec: str, encoder: str, pixel_format: str) -> None:
-    """A decoder that held pictures back would add that many frames of delay."""
-    packets = _encode(encoder, pixel_format)
-    context = decoder(VideoMode(64, 48, 30.0, codec))
-    for packet in packets:
-        (frame,) = context.decode(av.Packet(packet))
-        assert (frame.width, frame.height) == (64, 48)
-
-
-def _encode(encoder: str, pixel_format: str) -> list[bytes]:
-    """Some pictures as a camera with such an encoder makes them."""
-    with av.open(io.BytesIO(), "w", format="matroska") as container:
-        stream = container.add_stream(encoder, rate=30)
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, pixel_format
-        if encoder == "libx264":
-            stream.options = {"tune": "zerolatency", "preset": "ultrafast"}
-        packets = []
-        for number in range(5):
-            picture = np.full((48, 64, 3), number * 40, dtype=np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            packets += stream.encode(frame.reformat(format=pixel_format))
-        packets += stream.encode()
-    data = [bytes(packet) for packet in packets]
-    # As cameras send H.264: its parameters before the first picture.
-    return [(stream.codec_context.extradata or b"") + data[0], *data[1:]]
-
-
 OTHER_SYSTEM = """
 import ctypes, sys
 import peer.devices.backend
@@ -177,24 +169,3 @@ def test_other_systems_have_none() -> None:
         cwd=Path(peer.__file__).parents[1],
         check=True,
     )
-
-
-LINUXPY_NAMES = {
-    "QUERYCAP", "ENUM_FMT", "G_FMT", "S_FMT", "REQBUFS", "QUERYBUF", "QBUF", "DQBUF", "STREAMON",
-    "STREAMOFF", "S_PARM", "G_CTRL", "S_CTRL", "ENUM_FRAMESIZES", "ENUM_FRAMEINTERVALS",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", sorted(LINUXPY_NAMES))
-def test_request_numbers_and_so_sizes_are_those_that_others_use(name: str) -> None:
-    raw = pytest.importorskip("linuxpy.video.raw", exc_type=ImportError)
-    assert getattr(v4l2_abi.IOC, name) == getattr(raw.IOC, name) % 2**32, "theirs is signed"
-
-
-def test_members_lie_where_others_have_them() -> None:
-    raw = pytest.importorskip("linuxpy.video.raw", exc_type=ImportError)
-    for structure in ("v4l2_buffer", "v4l2_pix_format", "v4l2_captureparm", "v4l2_capability"):
-        ours, theirs = getattr(v4l2_abi, structure), getattr(raw, structure)
-        for name, *_ in ours._fields_:
-            if hasattr(theirs, name):
-                assert getattr(ours, name).offset == getattr(theirs, name).offset, name

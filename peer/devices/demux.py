@@ -1,0 +1,430 @@
+"""A file or stream of media as devices: one container, read in one thread for all its captures.
+
+The thread puts packets into histories that reach back to the last key frame, so that a capture
+which opens later begins at once. Each capture takes packets apart in its own thread, and waits
+until they are due; one that isn't read, or decodes too slowly, goes on at a newer key frame.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from av import AudioFrame, AudioResampler, BitStreamFilterContext, Packet, VideoFrame
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+
+from .backend import (
+    AudioMode,
+    Captured,
+    DeviceBusy,
+    DeviceDescription,
+    DeviceError,
+    DeviceLost,
+    EncodedPicture,
+    Mode,
+    VideoMode,
+)
+
+READ_TIMEOUT = 0.1
+"""Seconds until `read()` answers that there is nothing: the protocol's limit."""
+LEAD = 1.0
+"""Seconds that a file is read ahead: longer than a file takes to open again, or a disk to wake."""
+SLACK = 1.0
+"""Seconds that a capture may be late before the history that it reads from is cut."""
+MAX_HISTORY = 64_000_000
+"""Bytes of one history: 25 seconds from key frame to key frame at 20 Mbit/s."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds to wait for the thread that reads. It sees at its next packet that it is to end; while a
+server is silent that is later, and then it ends by itself."""
+SQUEEZE = 1e-3
+"""Pictures before the first wanted one, which that one builds on, are shown in this part of their
+time: ten seconds of them within ten milliseconds."""
+SOUND_RATE = 48000
+"""Samples a second, which Opus needs no conversion for."""
+ASSUMED_RATE = 30.0
+"""Frames a second where a stream doesn't say."""
+PASSED_THROUGH = ("yuv420p", "yuvj420p")
+"""Pixel formats of the H.264 that every decoder understands."""
+
+Kind = Literal["video", "audio"]
+KINDS: tuple[Kind, ...] = ("video", "audio")
+DEVICE_KINDS: dict[Kind, Literal["videoinput", "audioinput"]] = {
+    "video": "videoinput",
+    "audio": "audioinput",
+}
+Piece = tuple[float, VideoFrame | AudioFrame | EncodedPicture, float]
+"""Position in the container, what is to be seen or heard there, and for how long; in seconds."""
+
+
+class Connection:
+    """An open container: what is in it, and what takes its packets apart.
+
+    :raises DeviceError: there is neither picture nor sound in it.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        self.container = container
+        pictures = [
+            stream
+            for stream in container.streams.video
+            if stream.codec_context and not stream.disposition & Disposition.attached_pic
+        ]
+        sounds = [stream for stream in container.streams.audio if stream.codec_context]
+        self._streams: list[Any] = [*pictures[:1], *sounds[:1]]
+        if not self._streams:
+            raise DeviceError("there is neither a picture nor sound in it that can be decoded")
+        self.unpackers: dict[str, PictureUnpacker | SoundUnpacker] = {}
+        if pictures:
+            self.unpackers["video"] = PictureUnpacker(pictures[0])
+        if sounds:
+            self.unpackers["audio"] = SoundUnpacker(sounds[0])
+        self.origin = (container.start_time or 0) / 1e6
+        """The time stamp with which the content begins, in seconds."""
+        self.format = container.format.name
+        self.has_duration = container.duration is not None
+        """Whether it is a recording, which has an end, as far as the container knows."""
+
+    @property
+    def modes(self) -> dict[str, Mode]:
+        """The mode of each kind that is there."""
+        return {kind: unpacker.mode for kind, unpacker in self.unpackers.items()}
+
+    def packets(self) -> "Iterator[tuple[str, Packet[Any]]]":
+        """The packets with their kind; at the end an empty one of each, which ends decoding."""
+        for packet in self.container.demux(self._streams):
+            yield packet.stream.type, packet
+
+
+class PictureUnpacker:
+    """Turns packets into frames, or H.264 packets without B-frames into pictures as they are."""
+
+    def __init__(self, stream: Any) -> None:
+        self._codec = codec = stream.codec_context
+        rate = float(stream.average_rate or stream.guessed_rate or ASSUMED_RATE)
+        self._duration = 1 / rate
+        self._next = 0.0
+        self._filter: BitStreamFilterContext | None = None
+        self._parameter_sets = b""
+        if codec.name == "h264" and not codec.has_b_frames and codec.pix_fmt in PASSED_THROUGH:
+            self._filter = BitStreamFilterContext("h264_mp4toannexb", stream)
+            extradata = codec.extradata or b""
+            self._parameter_sets = extradata if extradata.startswith(b"\0\0") else b""
+        else:
+            codec.thread_type = ThreadType.AUTO
+        pixel_format = "h264" if self._filter else ""
+        self.mode: Mode = VideoMode(codec.width, codec.height, rate, pixel_format)
+
+    def restart(self) -> None:
+        """What follows doesn't build upon what was before."""
+        if self._filter:
+            self._filter.flush()
+        elif self._codec.is_open:
+            self._codec.flush_buffers()
+
+    def unpack(self, packet: "Packet[Any]") -> list[Piece]:
+        if self._filter:
+            if not packet.size:
+                return []
+            position, time_base = seconds(packet), packet.time_base
+            whole = b"".join(bytes(part) for part in self._filter.filter(_copy(packet, time_base)))
+            picture = self._picture(whole, packet.is_keyframe)
+            return [self._piece(position, picture)] if whole else []
+        pieces = []
+        for frame in self._codec.decode(packet if packet.size else None):
+            frame.pict_type = 0  # else it would tell an encoder to make a key frame
+            pieces.append(self._piece(frame.time, frame))
+        return pieces
+
+    def _picture(self, data: bytes, keyframe: bool) -> EncodedPicture:
+        if keyframe and not _has_parameter_sets(data):
+            data = self._parameter_sets + data
+            keyframe = bool(self._parameter_sets)
+        return EncodedPicture("h264", data, keyframe)
+
+    def _piece(self, position: float | None, content: VideoFrame | EncodedPicture) -> Piece:
+        if position is None:
+            position = self._next
+        self._next = position + self._duration
+        return position, content, self._duration
+
+
+class SoundUnpacker:
+    """Turns packets into packed 16 bit samples, mono or stereo, of 48 kHz."""
+
+    def __init__(self, stream: Any) -> None:
+        self._codec = stream.codec_context
+        channels = min(self._codec.channels, 2)
+        self.mode: Mode = AudioMode(SOUND_RATE, channels)
+        self._layout = "mono" if channels == 1 else "stereo"
+        self._resampler = AudioResampler("s16", self._layout, SOUND_RATE)
+        self._next = 0.0
+
+    def restart(self) -> None:
+        """What follows doesn't go on from what was before."""
+        if self._codec.is_open:
+            self._codec.flush_buffers()
+        self._resampler = AudioResampler("s16", self._layout, SOUND_RATE)
+
+    def unpack(self, packet: "Packet[Any]") -> list[Piece]:
+        pieces: list[Piece] = []
+        frames: list[AudioFrame | None] = [*self._codec.decode(packet if packet.size else None)]
+        if not packet.size:
+            frames.append(None)
+        for frame in frames:
+            for sound in self._resampler.resample(frame):
+                if not sound.samples:
+                    continue
+                position = self._next if sound.time is None else sound.time
+                duration = sound.samples / SOUND_RATE
+                self._next = position + duration
+                pieces.append((position, sound, duration))
+        return pieces
+
+
+class Timing(NamedTuple):
+    """When things that have a position in the container are shown."""
+
+    offset: float
+    """`time.monotonic()` of position 0."""
+    begins: float
+    """`time.monotonic()` of the first thing that is wanted."""
+
+    def at(self, position: float) -> float:
+        """When something is due; what only prepares the first wanted thing is just before that."""
+        at = self.offset + position
+        return at if at >= self.begins else self.begins - (self.begins - at) * SQUEEZE
+
+
+class Entry(NamedTuple):
+    """A packet in a history."""
+
+    number: int
+    packet: "Packet[Any]"
+    at: float
+    timing: Timing
+    connection: Connection
+
+    @property
+    def begins_anew(self) -> bool:
+        return self.packet.is_keyframe and bool(self.packet.size)
+
+
+class History:
+    """The packets of one kind, from the last key frame that is surely shown already."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+        self._size = 0
+        self._count = 0
+
+    def append(
+        self, packet: "Packet[Any]", at: float, timing: Timing, connection: Connection
+    ) -> None:
+        entry = Entry(self._count, packet, at, timing, connection)
+        self._count += 1
+        if entry.begins_anew:
+            self._cut(self._newest(time.monotonic() - SLACK))
+        elif self._size > MAX_HISTORY:
+            self._cut(entry)
+        self._entries.append(entry)
+        self._size += packet.size
+
+    def entry(self, number: int | None) -> Entry | None:
+        """The packet of this number; without one, or when that is gone, the one to begin with.
+        None when there is none yet."""
+        if number is None or (self._entries and number < self._entries[0].number):
+            return self._newest(time.monotonic())
+        index = number - self._entries[0].number if self._entries else 0
+        return self._entries[index] if index < len(self._entries) else None
+
+    def newest_due(self, now: float) -> float | None:
+        """When the last thing was due that should be shown by now."""
+        return max((entry.at for entry in self._entries if entry.at <= now), default=None)
+
+    def _newest(self, by: float) -> Entry | None:
+        """The last key frame that is due by a time; the first one when none is."""
+        keyframes = [entry for entry in self._entries if entry.begins_anew]
+        due = [entry for entry in keyframes if entry.at <= by]
+        return due[-1] if due else next(iter(keyframes), None)
+
+    def _cut(self, first: Entry | None) -> None:
+        while first and self._entries and self._entries[0].number < first.number:
+            self._size -= self._entries.popleft().packet.size
+
+
+class Reader:
+    """The thread that reads a source, for as long as one of its captures is open.
+
+    :param connection: to begin with. Closed by the thread.
+    """
+
+    def __init__(self, label: str, connection: Connection) -> None:
+        self.label = label
+        self.changed = threading.Condition()
+        self.histories: dict[Kind, History] = {kind: History() for kind in KINDS}
+        self.connection: Connection | None = connection
+        """What is being read; None while there is nothing to read from."""
+        self.error: DeviceError | None = None
+        """Why nothing follows."""
+        self.captures: set[Kind] = set()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"reader of {label}", daemon=True)
+        self._thread.start()
+
+    def play(self, connection: Connection) -> None:
+        """Publish what there is, until `wait()` says that it is enough.
+
+        :raises DeviceError: when there is no more.
+        """
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """End the thread. It has gone, and closed the container, when its source is alive."""
+        with self.changed:
+            self._stopping = True
+            self.changed.notify_all()
+        self._thread.join(CLOSE_TIMEOUT)
+
+    def publish(
+        self, kind: str, packet: "Packet[Any]", at: float, timing: Timing, connection: Connection
+    ) -> None:
+        with self.changed:
+            for known in KINDS:
+                if kind == known:
+                    self.histories[known].append(packet, at, timing, connection)
+            self.changed.notify_all()
+
+    def wait(self, seconds: float = 0.0) -> bool:
+        """Wait for so long, if at all; returns False, and at once, when it is time to end."""
+        with self.changed:
+            return not self.changed.wait_for(lambda: self._stopping, max(0.0, seconds))
+
+    def _run(self) -> None:
+        connection = self.connection
+        assert connection is not None, "a reader begins with an open container"
+        error: DeviceError | None = None
+        try:
+            self.play(connection)
+        except DeviceError as reason:
+            error = reason
+        finally:
+            with self.changed:
+                self.error = error or DeviceLost(f"{self.label} was closed")
+                self.changed.notify_all()
+
+
+class MediaCapture:
+    """The picture or the sound of a source that is being read."""
+
+    def __init__(self, reader: Reader, kind: Kind, mode: Mode, closed: Callable[[], None]) -> None:
+        self.mode = mode
+        self._reader, self._kind, self._on_close = reader, kind, closed
+        self._history = reader.histories[kind]
+        self._number: int | None = None
+        self._connection: Connection | None = None
+        self._due: deque[tuple[Captured, float, Mode]] = deque()
+        self._begins = 0.0
+        self._last = 0.0
+        self._until = 0.0
+        self._is_closed = False
+
+    @property
+    def muted(self) -> bool:
+        """True while a stream's connection is broken."""
+        connection = self._reader.connection
+        return connection is None or self._kind not in connection.unpackers
+
+    def read(self) -> Captured | None:
+        deadline = time.monotonic() + READ_TIMEOUT
+        while not self._due:
+            entry = self._next_entry(deadline)
+            if entry is not None:
+                self._unpack(entry)
+            if time.monotonic() >= deadline and not self._due:
+                return None
+        captured, duration, mode = self._due[0]
+        if not self._wait_until(min(captured.at, deadline)) or time.monotonic() < captured.at:
+            return None
+        self._due.popleft()
+        self._last, self._until = captured.at, captured.at + duration
+        self.mode = mode
+        return captured
+
+    def close(self) -> None:
+        if not self._is_closed:
+            with self._reader.changed:
+                self._is_closed = True
+                self._reader.changed.notify_all()
+            self._due.clear()
+            self._on_close()
+
+    def _wait_until(self, moment: float) -> bool:
+        """Returns False, and at once, when the capture is closed."""
+        changed = self._reader.changed
+        with changed:
+            seconds = max(0.0, moment - time.monotonic())
+            return not changed.wait_for(lambda: self._is_closed, seconds)
+
+    def _next_entry(self, deadline: float) -> Entry | None:
+        """The next packet, if one comes in time.
+
+        :raises DeviceLost: none will come, and what came last was shown for as long as it lasts.
+        """
+        with self._reader.changed:
+            self._reader.changed.wait_for(
+                lambda: self._history.entry(self._number) or self._reader.error or self._is_closed,
+                max(0.0, deadline - time.monotonic()),
+            )
+            entry = self._history.entry(self._number)
+            if entry is None and self._reader.error is None:
+                return None
+            if entry is not None and entry.number != self._number:  # the first, or fallen behind
+                self._begins = self._history.newest_due(time.monotonic()) or 0.0
+        if entry is None:
+            error = self._reader.error
+            assert error is not None
+            if time.monotonic() >= self._until:
+                raise DeviceLost(str(error))
+            self._wait_until(min(self._until, deadline))
+            return None
+        if entry.connection is not self._connection or entry.number != self._number:
+            self._connection = entry.connection
+            entry.connection.unpackers[self._kind].restart()
+        self._number = entry.number + 1
+        return entry
+
+    def _unpack(self, entry: Entry) -> None:
+        unpacker = entry.connection.unpackers[self._kind]
+        try:
+            pieces = unpacker.unpack(entry.packet)
+        except FFmpegError:  # a damaged packet; the decoder goes on with the next
+            return
+        begins = max(self._begins, entry.timing.begins)
+        for position, content, duration in pieces:
+            at = entry.timing.offset + position
+            if isinstance(content, EncodedPicture):
+                at = Timing(entry.timing.offset, begins).at(position)
+                self._put(Captured(None, at, content), duration, unpacker.mode)
+            elif isinstance(content, VideoFrame):
+                if at >= begins - duration / 2:
+                    mode = replace(unpacker.mode, width=content.width, height=content.height)
+                    self._put(Captured(content, at), duration, mode)
+            elif (sound := _from(content, begins - at)) is not None:
+                at = max(at, begins)
+                self._put(Captured(sound, at), sound.samples / SOUND_RATE, unpacker.mode)
+
+    def _put(self, captured: Captured, duration: float, mode: Mode) -> None:
+        last = self._due[-1][0].at if self._due else self._last
+        at = max(captured.at, last + 1e-6)  # time never goes back, whatever the stamps say
+        self._due.append((captured._replace(at=at), duration, mode))
+
+
+def seconds(packet: "Packet[Any]") -> float | None:
+    """The packet's time stamp in seconds, if it has one."""
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    return None if stamp is None else float(stamp * packet.time_base)
