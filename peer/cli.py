@@ -2,25 +2,41 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from aiortc import RTCIceServer
+
+from .config import Config, ConfigError, load_config
 from .constraints.parse import check_required_allowed, parse_constraints
 from .device_report import device_report
-from .program import ProgramError, Publication, publish
+from .devices.virtual import VirtualBackend
+from .doctor import examine, exit_status, findings_as_json, report
+from .program import Publication, publish
 from .shorthand import parse_shorthand
+from .streams import ProgramError, Wanted
 
 # Options that are designed, but not there yet: they must not be taken for something else.
-_NOT_YET = ("--answer", "--record", "--file", "--tls", "--ice-server", "--config", "--metrics",
-            "--doctor")  # fmt: skip
+_NOT_YET = ("--answer", "--record", "--tls", "--metrics")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit status: 0, or 2 for a bad argument or device."""
+    """Run the program; returns its exit status: 0, or 2 for a bad argument or device; the
+    doctor's is 1 when something is in the way."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    config = Config()
+    if options.config is not None:
+        try:
+            config = load_config(options.config)
+        except ConfigError as error:
+            parser.error(str(error))
+        parser.set_defaults(**config.options())
+        options = parser.parse_args(arguments)
     for flag in _NOT_YET:
         if getattr(options, flag.strip("-").replace("-", "_")) is not None:
             parser.error(f"{flag} is not there yet")
@@ -37,10 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for library in ("aiohttp", "aioice", "aiortc"):
             logging.getLogger(library).setLevel(logging.WARNING)
     if options.devices:
-        print(device_report(fake=options.fake, as_json=options.json))
+        facing_modes = config.facing_modes()
+        print(device_report(fake=options.fake, as_json=options.json, facing_modes=facing_modes))
         return 0
+    if options.doctor:
+        return asyncio.run(_doctor(options))
     try:
-        publication = _publication(options)
+        publication = _publication(options, config)
     except (ValueError, TypeError) as error:
         parser.error(str(error))
     try:
@@ -50,26 +69,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _publication(options: argparse.Namespace) -> Publication:
+async def _doctor(options: argparse.Namespace) -> int:
+    findings = await examine(
+        host=options.host,
+        port=options.port,
+        ice_servers=options.ice_server,
+        backends=[VirtualBackend()] if options.fake else None,
+    )
+    print(findings_as_json(findings) if options.json else report(findings))
+    return exit_status(findings)
+
+
+def _publication(options: argparse.Namespace, config: Config) -> Publication:
     """:raises ValueError, TypeError: for constraints that make no sense."""
-    if (options.video, options.audio, options.screen) == ("none", "none", None):
-        raise ValueError("nothing to publish: --video and --audio are none, and no --screen")
-    return Publication(
+    nothing = (options.video, options.audio, options.screen) == ("none", "none", None)
+    if nothing and not options.file:
+        raise ValueError(
+            "nothing to publish: --video and --audio are none, and no --screen or --file"
+        )
+    wanted = Wanted(
         video=_constraints("video", options.video),
         audio=_constraints("audio", options.audio),
         screen=_constraints("screen", options.screen) if options.screen is not None else False,
         chosen=frozenset(
             kind for kind in ("video", "audio") if getattr(options, kind) not in (None, "none")
         ),
+        files=tuple(options.file),
+        loop=options.loop,
         fake=options.fake,
+        facing_modes=config.facing_modes(),
+    )
+    return Publication(
+        wanted,
+        resume=not options.no_resume,
         host=options.host,
         port=options.port,
         token=options.token,
         authenticate=not options.no_auth,
+        ice_servers=tuple(options.ice_server),
     )
 
 
-def _constraints(kind: str, text: str | None) -> dict[str, Any] | bool:
+def _constraints(kind: str, given: str | Mapping[str, Any] | None) -> dict[str, Any] | bool:
+    text = json.dumps(given) if isinstance(given, Mapping) else given
     try:
         constraints = parse_shorthand(text or "")
         if kind != "screen" and constraints is not False:
@@ -106,7 +148,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--audio", metavar="CONSTRAINTS", help="the microphone: on, none, or JSON")
     add("--screen", nargs="?", const="", metavar="CONSTRAINTS", help="the screen, too")
+    add(
+        "--file",
+        action="append",
+        default=[],
+        metavar="PATH-OR-URL",
+        help="a media file, or an RTSP or HTTP stream, instead of devices; may be repeated",
+    )
+    add("--loop", action="store_true", help="begin files again at their end")
     add("--fake", action="store_true", help="virtual devices instead of this computer's")
+    add("--no-resume", action="store_true", help="an unplugged device is not waited for")
     add(
         "--host",
         default="127.0.0.1",
@@ -118,8 +169,18 @@ def _parser() -> argparse.ArgumentParser:
         "--token", type=_token, help="what viewers must present (default: random)"
     )
     protection.add_argument("--no-auth", action="store_true", help="let anybody watch")
+    add(
+        "--ice-server",
+        type=_ice_server,
+        action="append",
+        default=[],
+        metavar="URL[,USER,PASSWORD]",
+        help="stun:HOST:PORT or turn:HOST:PORT?transport=udp,USER,PASSWORD; may be repeated",
+    )
+    add("--config", type=Path, metavar="FILE", help="a peer.toml; options count for more")
     add("--devices", action="store_true", help="list the devices, and exit")
-    add("--json", action="store_true", help="with --devices: as JSON")
+    add("--doctor", action="store_true", help="say what is in the way of publishing, and exit")
+    add("--json", action="store_true", help="with --devices or --doctor: as JSON")
     add("-v", "--verbose", action="count", default=0, help="say more; twice, everything")
     for flag in _NOT_YET:
         add(flag, nargs="?", const=True, help=argparse.SUPPRESS)
@@ -130,6 +191,21 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
     return int(text)
+
+
+def _ice_server(text: str) -> RTCIceServer:
+    url, *account = text.split(",")
+    scheme = url.partition(":")[0]
+    if scheme not in ("stun", "stuns", "turn", "turns"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no ICE server: stun:HOST:PORT or turn:HOST:PORT,USER,PASSWORD"
+        )
+    if len(account) not in ((0,) if scheme.startswith("stun") else (2,)):
+        raise argparse.ArgumentTypeError(
+            f"{url!r}: a TURN server takes a user and a password after commas, STUN takes none"
+        )
+    username, credential = account or (None, None)
+    return RTCIceServer(urls=url, username=username, credential=credential)
 
 
 def _token(text: str) -> str:

@@ -1,28 +1,47 @@
 """What `python -m peer --devices` prints: every device, and why one can't be used."""
 
+import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from .capture.device_catalog import DeviceCatalog
+from .capture.shared_device import SharedDevice
+from .constraints.types import FacingMode
 from .devices.backend import Backend, DeviceDescription, VideoMode
 from .devices.system import system_backends
 from .devices.virtual import VirtualBackend
 
-_TITLES = {"videoinput": "Cameras", "audioinput": "Microphones", "display": "Screens"}
+_TITLES = {"videoinput": "Cameras", "audioinput": "Microphones", "display": "Screens and windows",
+           "displayaudio": "Sound of the computer"}  # fmt: skip
 
 
-def device_report(*, fake: bool = False, as_json: bool = False) -> str:
+def device_report(
+    *,
+    fake: bool = False,
+    as_json: bool = False,
+    facing_modes: Mapping[str, FacingMode] | None = None,
+) -> str:
     """The devices of this computer, or the virtual ones, as a text for people or as JSON. Blocks.
 
     Nothing is opened for capture.
+
+    :param facing_modes: as `MediaDevices` takes them.
     """
     backends: list[Backend] = [VirtualBackend()] if fake else system_backends()
-    devices = [device for backend in backends for device in backend.list_devices()]
+    catalog = DeviceCatalog(backends, facing_modes=facing_modes)
+    kinds = list(_TITLES)
+    devices = sorted(
+        asyncio.run(catalog.devices()), key=lambda device: kinds.index(device.description.kind)
+    )
     if as_json:
         return json.dumps([_as_dict(device) for device in devices], indent=2)
     lines: list[str] = []
     for kind, title in _TITLES.items():
+        of_kind = [device for device in devices if device.description.kind == kind]
+        if not of_kind and kind == "displayaudio":
+            continue  # few systems have it, and nobody misses it
         lines.append(f"{title}:")
-        of_kind = [device for device in devices if device.kind == kind]
         if not of_kind:
             lines.append("  none")
         for device in of_kind:
@@ -30,13 +49,16 @@ def device_report(*, fake: bool = False, as_json: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _lines(device: DeviceDescription) -> list[str]:
-    facing = f", faces {device.facing_mode}" if device.facing_mode else ""
-    default = ", default" if device.default else ""
-    lines = [f"  {device.label} ({device.location}{facing}{default})"]
-    if device.unusable:
-        return [*lines, f"    can't be used: {device.unusable}"]
-    return [*lines, *(f"    {mode}" for mode in _modes(device))]
+def _lines(device: SharedDevice) -> list[str]:
+    description, fixed = device.description, device.constrainable.fixed
+    facing = f", faces {fixed['facingMode']}" if "facingMode" in fixed else ""
+    default = ", default" if description.default else ""
+    lines = [f"  {description.label} ({description.location}{facing}{default})"]
+    if description.unusable:
+        return [*lines, f"    can't be used: {description.unusable}"]
+    if description.kind in ("videoinput", "audioinput"):
+        lines.append(f"    deviceId {fixed['deviceId']}")
+    return [*lines, *(f"    {mode}" for mode in _modes(description))]
 
 
 def _modes(device: DeviceDescription) -> list[str]:
@@ -54,19 +76,22 @@ def _modes(device: DeviceDescription) -> list[str]:
     return [*pictures, *sounds]
 
 
-def _as_dict(device: DeviceDescription) -> dict[str, Any]:
+def _as_dict(device: SharedDevice) -> dict[str, Any]:
+    description, fixed = device.description, device.constrainable.fixed
     modes = [
         {"width": m.width, "height": m.height, "frameRate": m.frame_rate, "format": m.pixel_format}
         if isinstance(m, VideoMode)
         else {"sampleRate": m.sample_rate, "channelCount": m.channel_count}
-        for m in device.modes
+        for m in description.modes
     ]
+    chosen_by_id = description.kind in ("videoinput", "audioinput")
     return {
-        "kind": device.kind,
-        "label": device.label,
-        "location": device.location,
-        "facingMode": device.facing_mode,
-        "default": device.default,
-        "unusable": device.unusable or None,
+        "kind": description.kind,
+        "label": description.label,
+        "deviceId": fixed["deviceId"] if chosen_by_id else None,
+        "location": description.location,
+        "facingMode": fixed.get("facingMode"),
+        "default": description.default,
+        "unusable": description.unusable or None,
         "modes": modes,
     }

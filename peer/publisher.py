@@ -134,10 +134,14 @@ class Publisher:
         if viewer is not None:
             await viewer.close()
 
-    async def close(self) -> None:
-        """Close every viewer's connection, and wait for no device any more."""
+    async def stop_resuming(self) -> None:
+        """What ends from now on stays ended."""
         if self._resumption is not None:
             await self._resumption.close()
+
+    async def close(self) -> None:
+        """Close every viewer's connection, and wait for no device any more."""
+        await self.stop_resuming()
         await asyncio.gather(*(self.end_session(session_id) for session_id in list(self._viewers)))
 
     async def _reap(self, session_id: str, viewer: "_Viewer") -> None:

@@ -14,6 +14,7 @@ LAYERS = [
     {"peer.__main__"},
     {"peer.cli"},
     {"peer.program", "peer.device_report", "peer.doctor", "peer.shorthand"},
+    {"peer.streams"},
     {"peer.config"},
     {"peer.diagnosis"},
     {"peer.publisher"},

@@ -81,24 +81,27 @@ class DeviceCatalog:
             "deviceId": identity.device_id(self._salt, description.kind, description.hardware_id),
             "groupId": identity.group_id(description.group or description.hardware_id),
         }
-        if description.kind == "audioinput":
+        sound = description.kind in ("audioinput", "displayaudio")
+        if sound:
             # Nothing here processes the sound, and the truth about that is False, not silence.
             fixed |= dict.fromkeys(
                 ("echoCancellation", "autoGainControl", "noiseSuppression"), False
             )
-        elif description.kind == "display":
+        if description.kind in ("display", "displayaudio"):
             # A display is chosen by the user, never by an id that stays (Screen Capture 5.1).
             del fixed["groupId"]
+            fixed["deviceId"] = str(uuid.uuid4())
+        if description.kind == "display":
             fixed |= {
-                "deviceId": str(uuid.uuid4()),
                 "displaySurface": description.display_surface or "monitor",
                 "logicalSurface": True,
                 "cursor": "always",
             }
-        elif facing := self._facing_mode(description, fixed["deviceId"]):
+        facing = self._facing_mode(description, fixed["deviceId"])
+        if facing is not None and description.kind == "videoinput":
             fixed["facingMode"] = facing
         return ConstrainableObject(
-            kind="audio" if description.kind == "audioinput" else "video",
+            kind="audio" if sound else "video",
             label=description.label,
             fixed=fixed,
             video_modes=tuple(

@@ -201,10 +201,11 @@ class MediaDevices(EventTarget):
     async def getDisplayMedia(
         self, options: DisplayMediaStreamOptions | Mapping[str, Any] | None = None
     ) -> MediaStream:
-        """A stream with one video track of a screen (Screen Capture 5.1).
+        """A stream with one video track of a screen or window (Screen Capture 5.1).
 
         Constraints do not choose the screen, they scale its picture; `displaySurface` says which
-        sort is preferred. There is no sound of the screen yet, so no audio track.
+        sort is preferred. With `audio`, and where the system lets it be heard, the stream has a
+        track of what the computer plays, too.
 
         :raises TypeError: video is False, or a constraint is of a kind that is not allowed here.
         :raises OverconstrainedError: a `max` that no screen can satisfy.
@@ -213,7 +214,7 @@ class MediaDevices(EventTarget):
         :raises NotReadableError, AbortError: the screen can't be captured.
         """
         given = cast(Mapping[str, Any], options)
-        constraints = _display_constraints(given)
+        parsed = _display_constraints(given)
         controller = (given or {}).get("controller")
         if controller is not None:
             if not isinstance(controller, CaptureController):
@@ -228,13 +229,24 @@ class MediaDevices(EventTarget):
             raise NotReadableError("; ".join(device.description.unusable for device in screens))
         if not await self.permissions.request(["display-capture"]):
             raise NotAllowedError("permission to capture the screen was not given")
-        wanted = constraints.basic.get("displaySurface")
+        wanted = parsed["video"].basic.get("displaySurface")
         surfaces = wanted.ideal if wanted is not None else ()
         usable.sort(key=lambda device: device.description.display_surface not in surfaces)
-        track = await self._open_first(constraints, usable)
+        track = await self._open_first(parsed["video"], usable)
         if controller is not None:
             controller._bind(track)
-        return MediaStream([track])
+        audible = [
+            device
+            for device in devices
+            if device.description.kind == "displayaudio" and not device.description.unusable
+        ]
+        if "audio" not in parsed or not audible or (given or {}).get("systemAudio") == "exclude":
+            return MediaStream([track])
+        try:
+            return MediaStream([track, await self._open_first(parsed["audio"], audible)])
+        except BaseException:
+            track.stop()
+            raise
 
     async def _capture_again(self, track: MediaStreamTrack) -> MediaStreamTrack | None:
         """A new track in place of one whose camera or microphone was unplugged: of the same
@@ -353,8 +365,10 @@ _DISPLAY_PREFERENCES = {
 }
 
 
-def _display_constraints(options: Mapping[str, Any] | None) -> TrackConstraints:
-    """:raises TypeError, OverconstrainedError: as `getDisplayMedia()`."""
+def _display_constraints(options: Mapping[str, Any] | None) -> dict[str, TrackConstraints]:
+    """The constraints of each kind that is asked for.
+
+    :raises TypeError, OverconstrainedError: as `getDisplayMedia()`."""
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a dictionary, not {options!r}")
     parsed = {}
@@ -372,7 +386,7 @@ def _display_constraints(options: Mapping[str, Any] | None) -> TrackConstraints:
             raise TypeError(f"{name} is one of {values}, not {value!r}")
     if "video" not in parsed:
         raise TypeError("getDisplayMedia() always captures video: it can't be False")
-    return parsed["video"]
+    return parsed
 
 
 def _candidates(

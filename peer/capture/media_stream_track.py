@@ -21,8 +21,9 @@ from ..devices.backend import DeviceError, VideoMode
 from ..errors import NotReadableError
 from ..events import Event, EventTarget, event_handler
 from .clock import sample_number, stamp_audio, stamp_video
-from .processing import FRAME_DURATION, black, silence
+from .processing import black
 from .shared_device import SharedDevice
+from .sound import FRAME_DURATION, silence
 from .track_sink import TrackSink
 from .track_stats import MediaStreamTrackAudioStats, MediaStreamTrackVideoStats
 

@@ -1,18 +1,13 @@
-"""Pure work on frames: crop, scale, decimate, re-buffer, black and silence."""
+"""Pure work on pictures: crop, scale, decimate, black."""
 
 import numpy as np
-from av import AudioFrame, AudioResampler, VideoFrame
+from av import VideoFrame
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from ..constraints.geometry import crop_rectangle
-from .clock import sample_number, stamp_audio
 
 PIXEL_FORMAT = "yuv420p"
-FRAME_DURATION = 0.02  # seconds of sound in a frame: what a WebRTC packet carries
-# A chunk of sound this far from where its predecessor ended, in seconds, means that samples were
-# lost (or that the device slept), not that its clock is a little fast.
-GAP = 0.1
 
 
 def scale(frame: VideoFrame, width: int, height: int) -> VideoFrame:
@@ -55,12 +50,6 @@ def black(width: int, height: int) -> VideoFrame:
     return frame
 
 
-def silence(sample_rate: int, channel_count: int) -> AudioFrame:
-    """A frame of silence."""
-    samples = round(sample_rate * FRAME_DURATION)
-    return _audio_frame(np.zeros((samples, channel_count), np.int16), sample_rate)
-
-
 def pixels(plane: object) -> NDArray[np.uint8]:
     """A plane as an array of (lines, bytes of a line), padding included; it shares memory."""
     return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)  # type: ignore[call-overload,attr-defined,no-any-return]
@@ -83,53 +72,3 @@ class Decimator:
             return False
         self._due += self._interval
         return True
-
-
-class AudioFramer:
-    """Turns sound of any size and rate into 20 ms frames of one rate and channel count."""
-
-    def __init__(self, sample_rate: int, channel_count: int) -> None:
-        self.sample_rate, self.channel_count = sample_rate, channel_count
-        self._samples = round(sample_rate * FRAME_DURATION)
-        self._resampler = AudioResampler("s16", _layout(channel_count), sample_rate)
-        self._pending: NDArray[np.int16] = np.zeros((0, channel_count), np.int16)
-        self._next: int | None = None  # number of the first pending sample
-
-    def push(self, frame: AudioFrame, at: float) -> list[AudioFrame]:
-        """Take sound captured from `at` seconds on; returns the frames that it completes."""
-        number = sample_number(at, self.sample_rate)
-        if self._next is None or self._is_gap(number):
-            self._next = number
-            self._pending = self._pending[:0]
-        chunks = [self._pending]
-        frame.pts = None  # the resampler would insist on time stamps of its own kind
-        for resampled in self._resampler.resample(frame):
-            samples = resampled.to_ndarray().astype(np.int16, copy=False)
-            chunks.append(samples.reshape(-1, self.channel_count))
-        self._pending = np.concatenate(chunks)
-        frames = []
-        while len(self._pending) >= self._samples:
-            head, self._pending = (
-                self._pending[: self._samples],
-                self._pending[self._samples :],
-            )
-            completed = _audio_frame(head, self.sample_rate)
-            stamp_audio(completed, self._next)
-            self._next += self._samples
-            frames.append(completed)
-        return frames
-
-    def _is_gap(self, number: int) -> bool:
-        assert self._next is not None
-        return abs(number - self._next - len(self._pending)) > GAP * self.sample_rate
-
-
-def _layout(channel_count: int) -> str:
-    return "mono" if channel_count == 1 else "stereo"
-
-
-def _audio_frame(samples: NDArray[np.int16], sample_rate: int) -> AudioFrame:
-    interleaved = np.ascontiguousarray(samples).reshape(1, -1)
-    frame = AudioFrame.from_ndarray(interleaved, format="s16", layout=_layout(samples.shape[1]))
-    frame.sample_rate = sample_rate
-    return frame

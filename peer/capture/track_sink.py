@@ -11,8 +11,9 @@ from av import AudioFrame, VideoFrame
 
 from ..devices.backend import AudioMode, Captured, DeviceLost, Mode, VideoMode
 from .clock import sample_time, stamp_video
-from .processing import AudioFramer, Decimator, scale
+from .processing import Decimator, scale
 from .samples import Samples
+from .sound import AudioFramer
 from .track_stats import Counters
 
 # A late reader of pictures wants the newest one only; of sound it wants all, up to a fifth of a

@@ -5,11 +5,13 @@ which opens later begins at once. Each capture takes packets apart in its own th
 until they are due; one that isn't read, or decodes too slowly, goes on at a newer key frame.
 """
 
+import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from av import AudioFrame, AudioResampler, BitStreamFilterContext, Packet, VideoFrame
@@ -48,6 +50,8 @@ SOUND_RATE = 48000
 """Samples a second, which Opus needs no conversion for."""
 ASSUMED_RATE = 30.0
 """Frames a second where a stream doesn't say."""
+SEQUENCE_PARAMETER_SET = re.compile(rb"\x00\x00\x01[\x27\x47\x67]")
+"""The start of one in H.264's Annex B."""
 PASSED_THROUGH = ("yuv420p", "yuvj420p")
 """Pixel formats of the H.264 that every decoder understands."""
 
@@ -86,13 +90,20 @@ class Connection:
         self.origin = (container.start_time or 0) / 1e6
         """The time stamp with which the content begins, in seconds."""
         self.format = container.format.name
-        self.has_duration = container.duration is not None
-        """Whether it is a recording, which has an end, as far as the container knows."""
+        self.duration = None if container.duration is None else container.duration / 1e6
+        """Seconds of a recording, as far as the container knows; None of what has no end."""
 
     @property
     def modes(self) -> dict[str, Mode]:
         """The mode of each kind that is there."""
         return {kind: unpacker.mode for kind, unpacker in self.unpackers.items()}
+
+    def duration_of(self, packet: "Packet[Any]") -> float:
+        """Seconds that a packet lasts."""
+        if packet.duration:
+            return float(packet.duration * packet.time_base)
+        mode = self.unpackers[packet.stream.type].mode
+        return 1 / mode.frame_rate if isinstance(mode, VideoMode) else 0.0
 
     def packets(self) -> "Iterator[tuple[str, Packet[Any]]]":
         """The packets with their kind; at the end an empty one of each, which ends decoding."""
@@ -130,12 +141,12 @@ class PictureUnpacker:
         if self._filter:
             if not packet.size:
                 return []
-            position, time_base = seconds(packet), packet.time_base
-            whole = b"".join(bytes(part) for part in self._filter.filter(_copy(packet, time_base)))
+            # A copy, for the filter empties what it gets, and another capture may need it.
+            whole = b"".join(bytes(part) for part in self._filter.filter(Packet(bytes(packet))))
             picture = self._picture(whole, packet.is_keyframe)
-            return [self._piece(position, picture)] if whole else []
+            return [self._piece(seconds(packet), picture)] if whole else []
         pieces = []
-        for frame in self._codec.decode(packet if packet.size else None):
+        for frame in self._codec.decode(packet):
             frame.pict_type = 0  # else it would tell an encoder to make a key frame
             pieces.append(self._piece(frame.time, frame))
         return pieces
@@ -172,7 +183,7 @@ class SoundUnpacker:
 
     def unpack(self, packet: "Packet[Any]") -> list[Piece]:
         pieces: list[Piece] = []
-        frames: list[AudioFrame | None] = [*self._codec.decode(packet if packet.size else None)]
+        frames: list[AudioFrame | None] = [*self._codec.decode(packet)]
         if not packet.size:
             frames.append(None)
         for frame in frames:
@@ -381,7 +392,7 @@ class MediaCapture:
                 max(0.0, deadline - time.monotonic()),
             )
             entry = self._history.entry(self._number)
-            if entry is None and self._reader.error is None:
+            if self._is_closed or (entry is None and self._reader.error is None):
                 return None
             if entry is not None and entry.number != self._number:  # the first, or fallen behind
                 self._begins = self._history.newest_due(time.monotonic()) or 0.0
@@ -412,8 +423,8 @@ class MediaCapture:
                 self._put(Captured(None, at, content), duration, unpacker.mode)
             elif isinstance(content, VideoFrame):
                 if at >= begins - duration / 2:
-                    mode = replace(unpacker.mode, width=content.width, height=content.height)
-                    self._put(Captured(content, at), duration, mode)
+                    size = {"width": content.width, "height": content.height}
+                    self._put(Captured(content, at), duration, replace(unpacker.mode, **size))
             elif (sound := _from(content, begins - at)) is not None:
                 at = max(at, begins)
                 self._put(Captured(sound, at), sound.samples / SOUND_RATE, unpacker.mode)
@@ -428,3 +439,126 @@ def seconds(packet: "Packet[Any]") -> float | None:
     """The packet's time stamp in seconds, if it has one."""
     stamp = packet.pts if packet.pts is not None else packet.dts
     return None if stamp is None else float(stamp * packet.time_base)
+
+
+def _has_parameter_sets(data: bytes) -> bool:
+    return SEQUENCE_PARAMETER_SET.search(data) is not None
+
+
+def _from(frame: AudioFrame, seconds: float) -> AudioFrame | None:
+    """What of a packed frame is after so many seconds; None when that is nothing."""
+    first = max(0, round(seconds * frame.sample_rate))
+    if first == 0:
+        return frame
+    if first >= frame.samples:
+        return None
+    samples = frame.to_ndarray()[:, first * frame.layout.nb_channels :]
+    rest = AudioFrame.from_ndarray(samples, format="s16", layout=frame.layout.name)
+    rest.sample_rate = frame.sample_rate
+    return rest
+
+
+class MediaBackend:
+    """At most one camera and one microphone: the picture and the sound of one source.
+
+    Whoever implements it says how to connect, and how to read.
+
+    :param label: what people call the source.
+    :param location: where it is, without secrets.
+    :param hardware_id: names it across restarts.
+    """
+
+    name = "media"
+
+    def __init__(self, label: str, location: str, hardware_id: str) -> None:
+        self.label, self.location = label, location
+        self._hardware_id = hardware_id
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        self._probed: dict[str, Mode] | str | None = None
+
+    def connect(self) -> Connection:
+        """Open the source.
+
+        :raises DeviceError: in one sentence, why not.
+        """
+        raise NotImplementedError
+
+    def read(self, connection: Connection) -> Reader:
+        """Start to read what has been opened."""
+        raise NotImplementedError
+
+    def probe_again(self) -> bool:
+        """Whether what is known of the source may be out of date; asked at each listing."""
+        raise NotImplementedError
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        raise NotImplementedError
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the source could be opened when it was last looked at."""
+        return isinstance(self._probed, dict)
+
+    def list_devices(self) -> list[DeviceDescription]:
+        with self._lock:
+            if self.probe_again() or self._probed is None:
+                self._probed = self._probe()
+            if isinstance(self._probed, str):
+                return [self._describe("video", (), self._probed)]
+            return [
+                self._describe(kind, (self._probed[kind],))
+                for kind in KINDS
+                if kind in self._probed
+            ]
+
+    def _probe(self) -> dict[str, Mode] | str:
+        try:
+            connection = self.connect()
+        except DeviceError as error:
+            return str(error)
+        connection.container.close()
+        return connection.modes
+
+    def _describe(
+        self, kind: Kind, modes: tuple[Mode, ...], unusable: str = ""
+    ) -> DeviceDescription:
+        return DeviceDescription(
+            kind=DEVICE_KINDS[kind],
+            hardware_id=self._hardware_id,
+            label=self.label,
+            modes=modes,
+            location=self.location,
+            group=self._hardware_id,
+            unusable=unusable,
+        )
+
+    def open(self, device: DeviceDescription, mode: Mode) -> MediaCapture:
+        if device.hardware_id != self._hardware_id:
+            raise DeviceLost(f"{device.label} ({device.location}) is not {self.location}")
+        kind: Kind = "video" if device.kind == "videoinput" else "audio"
+        if isinstance(mode, VideoMode) != (kind == "video"):
+            needed = "a VideoMode" if kind == "video" else "an AudioMode"
+            raise DeviceError(f"The {kind} of {self.label} needs {needed}, not {mode}")
+        with self._lock:
+            reader = self._reader
+            if reader is not None and kind in reader.captures:
+                raise DeviceBusy(f"The {kind} of {self.label} is open already")
+            if reader is None or reader.error is not None:
+                connection = self.connect()
+                if kind not in connection.unpackers:
+                    connection.container.close()
+                    raise DeviceLost(f"There is no {kind} in {self.label} any more")
+                reader = self._reader = self.read(connection)
+            reader.captures.add(kind)
+            if reader.connection is not None and kind in reader.connection.unpackers:
+                mode = reader.connection.unpackers[kind].mode
+            return MediaCapture(reader, kind, mode, partial(self._closed, reader, kind))
+
+    def _closed(self, reader: Reader, kind: Kind) -> None:
+        with self._lock:
+            reader.captures.discard(kind)
+            if not reader.captures:
+                if self._reader is reader:
+                    self._reader = None
+                reader.stop()

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,9 @@ async def peer(*arguments: str, env: dict[str, str] | None = None) -> tuple[int,
         (["--offer", "wss://elsewhere.example"], "not there yet"),
         (["--answer", "-"], "--answer is not there yet"),
         (["--record", "out.mp4"], "--record is not there yet"),
-        (["--doctor"], "--doctor is not there yet"),
+        (["--ice-server", "turn:host"], "takes a user and a password"),
+        (["--ice-server", "host"], "is no ICE server"),
+        (["--config", "missing.toml"], "missing.toml can't be read: No such file"),
     ],
 )
 async def test_a_mistake_is_one_line_and_status_2(arguments: list[str], said: str) -> None:
@@ -72,5 +75,34 @@ async def test_the_virtual_devices_are_listed() -> None:
 async def test_devices_as_json() -> None:
     status, output, _ = await peer("--devices", "--fake", "--json")
     assert status == 0
-    kinds = [device["kind"] for device in json.loads(output)]
-    assert kinds == ["audioinput", "audioinput", "videoinput", "videoinput", "display"]
+    devices = json.loads(output)
+    kinds = [device["kind"] for device in devices]
+    assert kinds == ["videoinput", "videoinput", "audioinput", "audioinput", "display"]
+    assert [len(device["deviceId"] or "") for device in devices] == [64, 64, 64, 64, 0]
+
+
+async def test_cameras_can_be_told_which_way_they_face(tmp_path: Path) -> None:
+    config = tmp_path / "peer.toml"
+    config.write_text('[[camera]]\nlabel = "Cam A"\nfacingMode = "left"\n')
+    status, output, _ = await peer("--devices", "--fake", "--config", str(config))
+    assert status == 0
+    assert "Cam A (virtual:Cam A, faces left, default)" in output
+    assert "Cam C (virtual:Cam C, faces environment)" in output
+
+
+async def test_the_doctor_ends_with_a_verdict() -> None:
+    status, output, _ = await peer("--doctor", "--fake", "--port", "0")
+    assert status == 0, output
+    assert output.splitlines()[-1].startswith("Nothing prevents publishing")
+
+
+async def test_the_doctor_as_json() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        status, output, _ = await peer("--doctor", "--fake", "--json", "--port", port)
+    assert status == 1, "the port is in use"
+    problems = [finding for finding in json.loads(output) if finding["level"] == "problem"]
+    assert [finding["subject"] for finding in problems] == ["port"]
+    assert "--port" in problems[0]["remedy"]

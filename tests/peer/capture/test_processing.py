@@ -1,14 +1,12 @@
 import numpy as np
 import pytest
-from av import AudioFrame, VideoFrame
+from av import VideoFrame
 
 from peer.capture.processing import (
-    AudioFramer,
     Decimator,
     black,
     pixels,
     scale,
-    silence,
 )
 
 
@@ -53,13 +51,10 @@ def test_full_range_pictures_become_limited() -> None:
     assert luma(scale(full, 64, 48)).max() == 235
 
 
-def test_black_and_silence() -> None:
+def test_black() -> None:
     planes = black(16, 8).to_ndarray()
     assert (planes[:8] == 16).all()
     assert (planes[8:] == 128).all()
-    quiet = silence(16000, 2)
-    assert (quiet.samples, quiet.sample_rate, quiet.layout.name) == (320, 16000, "stereo")
-    assert not quiet.to_ndarray().any()
 
 
 @pytest.mark.parametrize(("rate", "native", "every"), [(10, 30, 3), (15, 30, 2), (7.5, 30, 4)])
@@ -80,45 +75,3 @@ def test_decimation_goes_on_after_a_pause() -> None:
     assert decimator.takes(100)
     assert not decimator.takes(100 + 1 / 30)
     assert decimator.takes(100.1)
-
-
-def sound(samples: int, rate: int = 48000) -> AudioFrame:
-    ramp = np.arange(samples, dtype=np.int16).repeat(2).reshape(1, -1)
-    frame = AudioFrame.from_ndarray(ramp, format="s16", layout="stereo")
-    frame.sample_rate = rate
-    return frame
-
-
-def test_sound_of_any_size_becomes_frames_of_20_ms_without_a_gap() -> None:
-    framer = AudioFramer(48000, 2)
-    frames = []
-    for n in range(100):
-        frames += framer.push(sound(100), at=1000 + n * 100 / 48000)
-    assert [frame.samples for frame in frames] == [960] * 10
-    numbers = [frame.pts for frame in frames]
-    assert numbers == list(range(numbers[0], numbers[0] + 9600, 960))
-    joined = np.concatenate([frame.to_ndarray()[0, ::2] for frame in frames])
-    assert (joined == np.arange(9600) % 100).all(), "no sample lost, none twice"
-
-
-def test_sound_is_resampled_and_mixed_down() -> None:
-    framer = AudioFramer(16000, 1)
-    frames = []
-    for n in range(20):
-        frames += framer.push(sound(960), at=1000 + n * 0.02)
-    assert {(f.sample_rate, f.samples, f.layout.name) for f in frames} == {(16000, 320, "mono")}
-    assert len(frames) in (19, 20), "the filter may keep a few samples back"
-
-
-def test_a_gap_in_the_sound_is_a_gap_in_its_time_stamps() -> None:
-    framer = AudioFramer(48000, 2)
-    [first] = framer.push(sound(960), at=1000)
-    [second] = framer.push(sound(960), at=1005)
-    assert second.pts - first.pts == 5 * 48000
-
-
-def test_a_clock_that_is_a_little_fast_is_no_gap() -> None:
-    framer = AudioFramer(48000, 2)
-    [first] = framer.push(sound(960), at=1000)
-    [second] = framer.push(sound(960), at=1000.03)
-    assert second.pts - first.pts == 960

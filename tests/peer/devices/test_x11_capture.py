@@ -1,6 +1,7 @@
 """Windows, monitors and screens of a real X server, captured while all sorts of things happen."""
 
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from peer.devices.backend import Captured, DeviceDescription, DeviceError, Devic
 from peer.devices.screen import ScreenBackend
 from peer.devices.x11_capture import MOTION_LINGER, REFUSALS, X11Capture
 from peer.devices.x11_pictures import SEGMENTS
+from peer.devices.x11_requests import Request
 
 from .x11_program import (
     BLUE,
@@ -35,12 +37,16 @@ Colour = tuple[int, int, int]
 
 
 @contextmanager
-def captured(display: str, label: str, rate: float = 60.0) -> Iterator[X11Capture]:
-    """A capture of the device with this label."""
+def captured(
+    display: str, label: str, rate: float = 60.0, cursor: str = "never"
+) -> Iterator[X11Capture]:
+    """A capture of the device with this label, by default without Xvfb's big black pointer."""
     backend = ScreenBackend(display)
     device = find(backend, label)
     mode = next(mode for mode in device.modes if getattr(mode, "frame_rate", 0) == rate)
     capture = backend.open(device, mode)
+    assert capture.cursor == "always"
+    capture.cursor = cursor
     try:
         yield capture
     finally:
@@ -258,8 +264,10 @@ def test_cursor(depth: int) -> None:
         program.give_cursor(window, RED)
         program.move(window, 30, 40)
         program.move_pointer(50, 70)
-        with captured(display, "One") as capture, captured(display, "Screen") as screen:
-            assert capture.cursor == "always"
+        with (
+            captured(display, "One", cursor="always") as capture,
+            captured(display, "Screen", cursor="always") as screen,
+        ):
             seen = picture(next_frame(capture))
             assert colours(seen[30 : 30 + CURSOR_SIZE, 20 : 20 + CURSOR_SIZE]) == {RED}
             assert (seen == RED).all(axis=2).sum() == CURSOR_SIZE**2
@@ -283,8 +291,7 @@ def test_cursor_while_it_moves() -> None:
         window = program.window("One", (0, 0, 100, 50), GREEN)
         program.give_cursor(window, RED)
         program.move_pointer(20, 20)
-        with captured(display, "One") as capture:
-            capture.cursor = "motion"
+        with captured(display, "One", cursor="motion") as capture:
             still_since = next_frame(capture).at
             frame = next_frame(capture)
             while frame.at < still_since + MOTION_LINGER:
@@ -317,8 +324,7 @@ def test_monitors() -> None:
         set_monitor(program, "left", (0, 0, 120, 240))
         set_monitor(program, "right", (120, 0, 200, 240))
         backend = ScreenBackend(display)
-        whole, left, right, _ = backend.list_devices()
-        assert whole.default
+        left, right = find(backend, "Monitor left"), find(backend, "Monitor right")
         assert (left.label, left.display_surface, left.default) == (
             "Monitor left",
             "monitor",
@@ -329,7 +335,10 @@ def test_monitors() -> None:
             seen = picture(next_frame(capture))
             assert seen.shape == (240, 200, 3)
             assert colours(seen) == {ORANGE}
+            program.order(36, 0, "")  # GrabServer: nobody sees what is between
+            delete_monitor(program, "right")
             set_monitor(program, "right", (100, 0, 220, 200))
+            program.order(37, 0, "")
             read_until(capture, lambda: capture.mode == VideoMode(220, 200, 60.0, "bgr0"))
             seen = picture(next_frame(capture))
             assert colours(seen[:, :20]) == {BLUE}
@@ -353,6 +362,18 @@ def delete_monitor(program: Program, name: str) -> None:
     )
 
 
+def shrink_screen(program: Program, width: int, height: int) -> None:
+    """RRSetScreenSize, after RRSetCrtcConfig has turned the only monitor off."""
+    randr = program.connection.extension("RANDR", 1, 5)
+    resources = Request(
+        struct.pack("<BBHI", randr, 25, 2, program.root),
+        lambda data: struct.unpack_from("<II16xI", data, 8),
+    )
+    time_stamp, configured, crtc = program.connection.ask(resources)
+    program.order(randr, 21, "IIIhhIHxx", crtc, time_stamp, configured, 0, 0, 0, 1)
+    program.order(randr, 7, "IHHII", program.root, width, height, 100, 100)
+
+
 def test_screen_that_becomes_smaller() -> None:
     with (
         x_server() as (display, _),
@@ -360,8 +381,7 @@ def test_screen_that_becomes_smaller() -> None:
         captured(display, "Screen") as capture,
     ):
         next_frame(capture)
-        randr = program.connection.extension("RANDR", 1, 5)
-        program.order(randr, 7, "IHHII", program.root, 200, 100, 100, 100)
+        shrink_screen(program, 200, 100)
         read_until(capture, lambda: capture.mode == VideoMode(200, 100, 60.0, "bgr0"))
         assert picture(next_frame(capture)).shape == (100, 200, 3)
 

@@ -6,7 +6,7 @@ import pytest
 
 from peer import MediaDevices, NotFoundError
 from peer.devices.virtual import VirtualBackend, standard_set
-from peer.program import Publication, _camera_and_microphone, granted
+from peer.streams import Wanted, _camera_and_microphone, granted
 
 
 def computer(*kinds: str) -> MediaDevices:
@@ -28,7 +28,7 @@ async def test_one_kind_may_be_missing(
 ) -> None:
     devices = computer(*present)
     with caplog.at_level(logging.WARNING):
-        stream = await _camera_and_microphone(Publication(), devices)
+        stream = await _camera_and_microphone(Wanted(), devices)
     assert stream is not None
     assert [track.kind for track in stream.getTracks()] == published
     assert said in caplog.text
@@ -37,27 +37,25 @@ async def test_one_kind_may_be_missing(
 
 
 async def test_without_both_there_is_nothing() -> None:
-    assert await _camera_and_microphone(Publication(), computer()) is None
+    assert await _camera_and_microphone(Wanted(), computer()) is None
 
 
 async def test_what_was_asked_for_by_name_must_be_there() -> None:
-    publication = Publication(audio=True, chosen=frozenset({"audio"}))
+    wanted = Wanted(audio=True, chosen=frozenset({"audio"}))
     with pytest.raises(NotFoundError, match="no microphone"):
-        await _camera_and_microphone(publication, computer("videoinput"))
+        await _camera_and_microphone(wanted, computer("videoinput"))
 
 
 @pytest.mark.parametrize(
-    ("publication", "states"),
+    ("wanted", "states"),
     [
-        (Publication(), ("granted", "granted", "denied")),
-        (Publication(video=False), ("denied", "granted", "denied")),
-        (Publication(audio=False, screen=True), ("granted", "denied", "prompt")),
-        (Publication(video={}, audio={}, screen={}), ("granted", "granted", "prompt")),
+        (Wanted(), ("granted", "granted", "denied")),
+        (Wanted(video=False), ("denied", "granted", "denied")),
+        (Wanted(audio=False, screen=True), ("granted", "denied", "prompt")),
+        (Wanted(video={}, audio={}, screen={}), ("granted", "granted", "prompt")),
     ],
 )
-def test_the_command_line_grants_what_it_names(
-    publication: Publication, states: tuple[str, ...]
-) -> None:
-    permissions = granted(publication)
+def test_the_command_line_grants_what_it_names(wanted: Wanted, states: tuple[str, ...]) -> None:
+    permissions = granted(wanted)
     names = ("camera", "microphone", "display-capture")
     assert tuple(permissions.state(name) for name in names) == states
