@@ -23,7 +23,7 @@ LAYERS = [
     {"peer.media"},
     {"peer.capture"},
     {"peer.constraints", "peer.devices"},
-    {"peer.events", "peer.errors"},
+    {"peer.controls", "peer.events", "peer.errors"},
     {"signaling"},
 ]
 

@@ -95,7 +95,6 @@ class DeviceCatalog:
             fixed |= {
                 "displaySurface": description.display_surface or "monitor",
                 "logicalSurface": True,
-                "cursor": "always",
             }
         facing = self._facing_mode(description, fixed["deviceId"])
         if facing is not None and description.kind == "videoinput":
@@ -117,5 +116,6 @@ class DeviceCatalog:
                 for mode in description.modes
                 if isinstance(mode, AudioMode)
             ),
+            controls={control.name: control for control in description.controls},
             keeps_aspect=description.kind == "display",
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ from ..constraints.parse import (
     check_required_allowed,
     parse_constraints,
 )
-from ..constraints.properties import supported_constraints
+from ..constraints.properties import PAN_TILT_ZOOM, supported_constraints
 from ..constraints.select import Unsatisfiable, rank
 from ..constraints.types import (
     DisplayMediaStreamOptions,
@@ -29,6 +28,7 @@ from ..errors import (
 )
 from ..events import EventTarget, Listener, event_handler
 from .capture_controller import CaptureController
+from .context import CaptureContext
 from .device_catalog import DeviceCatalog
 from .device_info import (
     DeviceChangeEvent,
@@ -74,9 +74,9 @@ class MediaDevices(EventTarget):
         """Start with these devices, nothing exposed and no track; a test kit begins anew."""
         self.permissions = permissions
         self.permissions.on_revocation(self._revoked)
+        self._context = CaptureContext(permissions)
         self._catalog = catalog
         self._exposed: set[str] = set()
-        self._tracks: weakref.WeakSet[MediaStreamTrack] = weakref.WeakSet()
         self._watch: DeviceWatch | None = None
         self._watch_wanted = False
 
@@ -121,7 +121,7 @@ class MediaDevices(EventTarget):
 
     def _is_exposed(self, kind: str) -> bool:
         return kind in self._exposed or any(
-            track.kind == kind and track.readyState == "live" for track in self._tracks
+            track.kind == kind and track.readyState == "live" for track in self._context.tracks
         )
 
     # devicechange.
@@ -183,8 +183,13 @@ class MediaDevices(EventTarget):
                 self._check_permissions(requested)
                 raise
             self._check_permissions([kind])
-        if not await self.permissions.request(_PERMISSIONS[kind] for kind in requested):
+        asked = [_PERMISSIONS[kind] for kind in requested]
+        moving = "video" in requested and _wants_to_move(requested["video"])
+        if moving and self.permissions.state("pan-tilt-zoom") != "denied":
+            asked.append("pan-tilt-zoom")
+        if not await self.permissions.request(asked):
             raise NotAllowedError(f"permission to use the {_and(requested)} was not given")
+        self._context.moving_allowed = self._context.moving_allowed or "pan-tilt-zoom" in asked
         self._expose(requested)
         tracks: list[MediaStreamTrack] = []
         try:
@@ -279,7 +284,7 @@ class MediaDevices(EventTarget):
 
     def end(self) -> None:
         """End every live track, as when a browser closes the page; fires nothing."""
-        for track in list(self._tracks):
+        for track in list(self._context.tracks):
             track.stop()
 
     async def closed(self) -> None:
@@ -307,7 +312,7 @@ class MediaDevices(EventTarget):
         """A track of the best device that can be opened."""
         failures: list[DeviceError] = []
         for device in candidates:
-            track = MediaStreamTrack(device, self._tracks)
+            track = MediaStreamTrack(device, self._context)
             try:
                 await track._settle(constraints)
             except DeviceError as error:
@@ -325,7 +330,7 @@ class MediaDevices(EventTarget):
         for kind, permission in _PERMISSIONS.items():
             if permission == name:
                 self._exposed.discard(kind)
-                for track in list(self._tracks):
+                for track in list(self._context.tracks):
                     if track.kind == kind:
                         asyncio.get_running_loop().call_soon(track._source_ended)
 
@@ -352,6 +357,16 @@ def _requested_kinds(constraints: Mapping[str, Any] | None) -> dict[str, TrackCo
     if not requested:
         raise TypeError("getUserMedia() needs audio or video, for example {'video': True}")
     return requested
+
+
+def _wants_to_move(constraints: TrackConstraints) -> bool:
+    """Whether pan, tilt or zoom is asked for, with any value but False (Image Capture 8.2)."""
+    return any(
+        one[name].ideal is not False and one[name].exact is not False
+        for one in (constraints.basic, *constraints.advanced)
+        for name in PAN_TILT_ZOOM
+        if name in one
+    )
 
 
 # Hints for a picker; there is none here, so they are checked, and change nothing.

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import weakref
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -12,15 +11,18 @@ from av import AudioFrame, VideoFrame
 
 from ..constraints.device import capabilities
 from ..constraints.parse import TrackConstraints, parse_constraints
+from ..constraints.properties import PAN_TILT_ZOOM
 from ..constraints.types import (
     MediaTrackCapabilities,
     MediaTrackConstraints,
     MediaTrackSettings,
 )
+from ..controls import ControlValue
 from ..devices.backend import DeviceError, VideoMode
 from ..errors import NotReadableError
 from ..events import Event, EventTarget, event_handler
 from .clock import sample_number, stamp_audio, stamp_video
+from .context import CaptureContext
 from .processing import black
 from .shared_device import SharedDevice
 from .sound import FRAME_DURATION, silence
@@ -50,7 +52,7 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
     onunmute = event_handler("unmute")
     onconfigurationchange = event_handler("configurationchange")
 
-    def __init__(self, device: SharedDevice, context: "weakref.WeakSet[MediaStreamTrack]") -> None:
+    def __init__(self, device: SharedDevice, context: CaptureContext) -> None:
         super().__init__()
         self._device = device
         self._context = context
@@ -58,6 +60,8 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
         self._muted = False
         self._constraints = parse_constraints(None)
         self._applying = asyncio.Lock()
+        self._settling = False
+        self._change_untold = False
         self._last_settings: dict[str, Any] = {}
         self._sink = TrackSink(
             device.kind,
@@ -65,6 +69,7 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
             ended=self._source_ended,
             changed=self._configuration_changed,
             resized=self._source_resized,
+            controls=self._controls_changed,
         )
         self._stats = (
             MediaStreamTrackVideoStats(self._sink.counters)
@@ -117,7 +122,7 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
             settings = self._last_settings.items()
             kept = {name: value for name, value in settings if name in _SETTINGS_AFTER_END}
             return cast(MediaTrackSettings, kept)
-        return cast(MediaTrackSettings, self._sink.settings())
+        return cast(MediaTrackSettings, self._shown(self._sink.settings()))
 
     def getConstraints(self) -> MediaTrackConstraints:
         """The constraints that were last applied, as they were given."""
@@ -125,7 +130,16 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
 
     def getCapabilities(self) -> MediaTrackCapabilities:
         """What the device can do."""
-        return cast(MediaTrackCapabilities, capabilities(self._device.constrainable))
+        return cast(MediaTrackCapabilities, self._shown(capabilities(self._device.constrainable)))
+
+    def _shown(self, properties: dict[str, Any]) -> dict[str, Any]:
+        """What may be known of settings or capabilities (Image Capture 8.2), as IDL has it."""
+        if not self._context.may_move_cameras:
+            properties = {n: value for n, value in properties.items() if n not in PAN_TILT_ZOOM}
+        if "pointsOfInterest" in properties:
+            points = properties["pointsOfInterest"]
+            properties["pointsOfInterest"] = [{"x": x, "y": y} for x, y in points]
+        return properties
 
     async def applyConstraints(
         self, constraints: MediaTrackConstraints | Mapping[str, Any] | None = None
@@ -153,10 +167,17 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
 
         :raises OverconstrainedError, DeviceError: as `SharedDevice.settle()`; nothing has changed.
         """
-        await self._device.settle(self._sink, constraints)
+        effective = constraints
+        if not self._context.may_move_cameras:
+            effective = constraints.without(PAN_TILT_ZOOM)
+        self._settling = True
+        try:
+            await self._device.settle(self._sink, effective)
+        finally:
+            self._settling = False
         self._constraints = constraints
         self._muted = self._device.muted
-        self._context.add(self)
+        self._context.tracks.add(self)
 
     # Life.
 
@@ -169,7 +190,7 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
         copy._last_settings = self._last_settings
         if self.readyState == "ended" or not self._device.join(copy._sink, self._sink):
             copy._end()
-        self._context.add(copy)
+        self._context.tracks.add(copy)
         self._device.review()
         return copy
 
@@ -199,16 +220,30 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
         self._muted = muted
         self._sink.wake()
         self.dispatchEvent(Event("mute" if muted else "unmute"))
+        if self._change_untold and not self._muted:
+            self._configuration_changed()
 
     def _source_resized(self, mode: VideoMode) -> None:
         """The captured surface changed its size; runs in a task (Screen Capture 5.4)."""
         if self.readyState == "live":
             self._device.resized(self._sink, mode, self._constraints)
-            self.dispatchEvent(Event("configurationchange"))
+            self._configuration_changed()
+
+    def _controls_changed(self, values: Mapping[str, ControlValue]) -> None:
+        """Somebody has moved a control of the device; runs in a task."""
+        if self.readyState == "ended" or values == self._sink.controls:
+            return
+        self._sink.controls = values
+        if not self._settling:  # applyConstraints() itself is no news to who called it
+            self._configuration_changed()
 
     def _configuration_changed(self) -> None:
-        """The source's settings changed by themselves (mediacapture-extensions 9)."""
-        if self.readyState == "live":
+        """The source's settings changed by themselves (mediacapture-extensions 9); of a muted
+        track that is told once it is unmuted."""
+        if self.readyState == "ended":
+            return
+        self._change_untold = self._muted
+        if not self._muted:
             self.dispatchEvent(Event("configurationchange"))
 
     # Samples.

@@ -10,13 +10,20 @@ from typing import Literal, get_args
 
 from ..events import Event, EventTarget, event_handler
 
-PermissionName = Literal["camera", "microphone", "display-capture"]
+PermissionName = Literal["camera", "microphone", "display-capture", "pan-tilt-zoom"]
+"""`pan-tilt-zoom` is what the specification writes `{"name": "camera", "panTiltZoom": True}`."""
 PermissionState = Literal["granted", "prompt", "denied"]
 
 PromptHandler = Callable[[frozenset[PermissionName]], Awaitable[bool]]
 """Asks for all the named permissions at once; True grants, False denies this one request."""
 
 RevocationListener = Callable[[PermissionName], None]
+
+
+def named(descriptor: Mapping[str, object]) -> object:
+    """The name of the permission that a descriptor is about."""
+    name = descriptor.get("name")
+    return "pan-tilt-zoom" if name == "camera" and descriptor.get("panTiltZoom") else name
 
 
 class PermissionStatus(EventTarget):
@@ -58,6 +65,7 @@ class Permissions:
         self._statuses: dict[PermissionName, PermissionStatus] = {
             "camera": PermissionStatus("camera", "granted"),
             "microphone": PermissionStatus("microphone", "granted"),
+            "pan-tilt-zoom": PermissionStatus("pan-tilt-zoom", "granted"),
             # Screen Capture 7.1 forbids to store "granted" for it: each request is a prompt.
             "display-capture": PermissionStatus("display-capture", "prompt"),
         }
@@ -67,15 +75,19 @@ class Permissions:
             self.set_state(name, state)
 
     async def query(self, descriptor: Mapping[str, object]) -> PermissionStatus:
-        """The live status of `{"name": …}` (Permissions 6.2.1).
+        """The live status of `{"name": …}` (Permissions 6.2.1), or of what moves a camera:
+        `{"name": "camera", "panTiltZoom": True}` (Image Capture 8.2).
 
         :raises TypeError: when the descriptor names no permission that exists here.
         """
-        return self._status(descriptor.get("name"))
+        return self._status(named(descriptor))
 
     def state(self, name: PermissionName) -> PermissionState:
-        """The state of one permission."""
-        return self._status(name).state
+        """The state of one permission. Who may not use the camera may not move it."""
+        state = self._status(name).state
+        if name == "pan-tilt-zoom" and self.state("camera") == "denied":
+            return "denied"
+        return state
 
     def set_state(self, name: PermissionName, state: PermissionState) -> None:
         """Grant, deny or leave to the prompt. Taking a granted permission back ends the tracks

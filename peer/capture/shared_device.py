@@ -10,10 +10,13 @@ again when one is enabled.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from ..constraints.control_choice import narrowed
 from ..constraints.device import ConstrainableObject
-from ..constraints.parse import TrackConstraints
+from ..constraints.parse import ConstraintSet, TrackConstraints
 from ..constraints.select import Selection, Unsatisfiable, select_settings
 from ..devices.backend import (
     Backend,
@@ -52,6 +55,7 @@ class SharedDevice:
         self._released = False
         self._release_timer: asyncio.TimerHandle | None = None
         self._reacquiring: asyncio.Task[None] | None = None
+        self._dousing: asyncio.Task[None] | None = None
 
     @property
     def kind(self) -> str:
@@ -82,13 +86,21 @@ class SharedDevice:
             wanted = self.description.modes[selection.mode]
             if self._released and sink in self._sinks:
                 sink.configure(selection.settings, wanted, wanted)  # in force once it is back
+                sink.constraints = constraints
                 return
             pinned = selection.settings.get("resizeMode") == "none" and (
                 "resizeMode" in constraints.required
             )
             source = await self._run_in(wanted, others, exactly=pinned)
+            try:
+                await self._set_controls(source, selection.settings)
+            except DeviceError:
+                if not self._sinks:
+                    source.close()
+                raise
             if not sink.ended:  # it may have been stopped while the device opened
                 sink.configure(selection.settings, wanted, source.mode, pinned=pinned)
+                sink.constraints, sink.controls = constraints, source.controls
                 if sink not in self._sinks:
                     self._sinks.append(sink)
             self._supply(source)
@@ -100,6 +112,7 @@ class SharedDevice:
         if source is None or original.mode is None or not (source.alive or self._released):
             return False
         sink.configure(original.settings(), original.mode, source.mode, pinned=original.pinned)
+        sink.constraints, sink.controls = original.constraints, original.controls
         self._sinks.append(sink)
         if not self._released:
             source.add_sink(sink)
@@ -136,6 +149,7 @@ class SharedDevice:
             self._sinks.remove(sink)
         if self._source is not None:
             self._source.remove_sink(sink)
+            self._douse(self._source)
         self.review()
 
     def review(self) -> None:
@@ -152,11 +166,34 @@ class SharedDevice:
 
     async def closed(self) -> None:
         """Wait until the device is released, when no track captures from it any more."""
-        if self._reacquiring is not None:
-            await self._reacquiring
+        for task in (self._reacquiring, self._dousing):
+            if task is not None:
+                await task
         async with self._lock:
             if self._source is not None and not self._sinks:
                 await self._source.wait_closed()
+
+    async def _set_controls(self, source: Source, settings: Mapping[str, Any]) -> None:
+        """Set those of the device's controls that are to have another value."""
+        changed = {
+            name: settings[name]
+            for name in self.constrainable.controls
+            if name in source.controls and settings[name] != source.controls[name]
+        }
+        if changed:
+            await source.set_controls(changed)
+
+    def _douse(self, source: Source) -> None:
+        """A lamp goes out with the last track that wanted it (Image Capture 8, torch)."""
+        wanted = any("torch" in each for sink in self._sinks for each in _sets(sink.constraints))
+        if self._sinks and source.alive and source.controls.get("torch") and not wanted:
+            self._dousing = asyncio.create_task(self._put_out(source))
+
+    async def _put_out(self, source: Source) -> None:
+        try:
+            await source.set_controls({"torch": False})
+        except DeviceError as error:
+            logger.info("the lamp of %s could not be put out: %s", self.description.label, error)
 
     def _release(self) -> None:
         self._release_timer = None
@@ -193,7 +230,16 @@ class SharedDevice:
             for index, mode in enumerate(self.description.modes)
             if all(_serves(mode, other) for other in others)
         ]
-        selection = select_settings(self.constrainable, constraints, modes=usable)
+        controls = dict(self.constrainable.controls)
+        for name, control in controls.items():
+            value = self._source.controls.get(name, control.value) if self._source else None
+            if value is not None:
+                controls[name] = replace(control, value=value)
+            for other in others:
+                if name in other.constraints.required:
+                    controls[name] = narrowed(controls[name], other.constraints.basic[name])
+        device = replace(self.constrainable, controls=controls)
+        selection = select_settings(device, constraints, modes=usable)
         if isinstance(selection, Unsatisfiable):
             raise OverconstrainedError(selection.constraint, selection.message)
         return selection
@@ -220,6 +266,10 @@ class SharedDevice:
                 sink.device_switched(source.mode)
         if not self._sinks:  # all were stopped while the device opened
             source.close()
+
+
+def _sets(constraints: TrackConstraints) -> list[ConstraintSet]:
+    return [constraints.basic, *constraints.advanced]
 
 
 def _covers(mode: Mode, wanted: Mode) -> bool:

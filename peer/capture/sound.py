@@ -13,7 +13,7 @@ GAP = 0.1
 slept: more than a clock is ever fast or slow by."""
 DRIFT_ALLOWED = 0.003
 """Seconds by which sound may be early or late. A device's clock is some 50 millionths off, 0.18
-seconds in an hour; the time stamps of its chunks waver by a millisecond or two, and are no drift."""
+seconds in an hour; that the time stamps of its chunks waver by a millisecond or two is no drift."""
 DRIFT_SMOOTHING = 0.01
 """How much one chunk's time stamp counts in what the drift is thought to be: about a second's
 worth of chunks."""

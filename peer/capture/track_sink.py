@@ -9,6 +9,8 @@ from typing import Any
 
 from av import AudioFrame, VideoFrame
 
+from ..constraints.parse import TrackConstraints
+from ..controls import ControlValue
 from ..devices.backend import AudioMode, Captured, DeviceLost, Mode, VideoMode
 from .clock import sample_time, stamp_video
 from .processing import Decimator, scale
@@ -41,6 +43,8 @@ class TrackSink:
     :param muted: called on the loop with the source's new muted state.
     :param ended: called on the loop when the device is lost.
     :param changed: called on the loop when settings change for another track's sake.
+    :param controls: called on the loop with the values of the device's controls, when another
+        track or program has changed one.
     :param resized: called on the loop with the new mode of a surface that changed its size.
     """
 
@@ -52,6 +56,7 @@ class TrackSink:
         ended: Callable[[], None],
         changed: Callable[[], None],
         resized: Callable[[VideoMode], None],
+        controls: Callable[[Mapping[str, ControlValue]], None],
     ) -> None:
         backlog = VIDEO_BACKLOG if kind == "video" else AUDIO_BACKLOG
         loop = asyncio.get_running_loop()
@@ -59,6 +64,11 @@ class TrackSink:
         self._encoded: Samples[Captured] = Samples(loop, ENCODED_BACKLOG)
         self._frames_wanted_until = 0.0
         self._muted, self._ended, self._resized = muted, ended, resized
+        self._controls_changed = controls
+        self.controls: Mapping[str, ControlValue] = {}
+        """What the device's controls are set to, as far as the track has been told."""
+        self.constraints = TrackConstraints()
+        """What the settings were chosen by."""
         self.enabled = True
         self.ended = False
         self.counters = Counters()
@@ -115,7 +125,7 @@ class TrackSink:
 
     def settings(self) -> dict[str, Any]:
         """The track's settings, as a fresh dictionary."""
-        return dict(self._settings)
+        return {**self._settings, **self.controls}
 
     def configure(
         self, settings: Mapping[str, Any], mode: Mode, actual: Mode, *, pinned: bool = False
@@ -191,6 +201,10 @@ class TrackSink:
                 self.counters.delivered()
         elif self.enabled:
             self.counters.discarded()
+
+    def controls_changed(self, values: Mapping[str, ControlValue]) -> None:
+        """A control of the device has another value."""
+        self._samples.call_in_loop(self._controls_changed, values)
 
     def mode_changed(self, mode: Mode) -> None:
         """The captured surface has another size, and so have the frames from now on."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from ..controls import Control, ControlRange
+
 RESIZE_MODES = ("none", "crop-and-scale")
 
 # Opus carries nothing higher than 48 kHz, and nothing lower than 8 kHz is of use to speech.
@@ -39,12 +41,12 @@ class ConstrainableObject:
     """Settings that can't be changed: deviceId, groupId, facingMode, echoCancellation, …"""
     video_modes: tuple[VideoGeometry, ...] = ()
     audio_modes: tuple[AudioFormat, ...] = ()
+    controls: Mapping[str, Control] = field(default_factory=dict)
+    """What can be set on the device itself, by name."""
     keeps_aspect: bool = False
     """A display surface is scaled, never cropped (Screen Capture 5.4)."""
     lists: frozenset[str] = field(
-        default=frozenset(
-            {"facingMode", "echoCancellation", "autoGainControl", "noiseSuppression", "cursor"}
-        )
+        default=frozenset({"facingMode", "echoCancellation", "autoGainControl", "noiseSuppression"})
     )
     """The fixed properties whose capability is a list of values."""
 
@@ -75,6 +77,12 @@ def capabilities(device: ConstrainableObject) -> dict[str, Any]:
             result["aspectRatio"] = {"min": aspect, "max": aspect}
             result["width"]["min"] = max(1, round(aspect))
             result["height"]["min"] = max(1, round(1 / aspect))
+    for name, control in device.controls.items():
+        if isinstance(control.allowed, ControlRange):
+            allowed = control.allowed
+            result[name] = {"min": allowed.min, "max": allowed.max, "step": allowed.step}
+        elif isinstance(control.allowed, tuple):
+            result[name] = list(control.allowed)
     if device.audio_modes:
         sizes = [mode.sample_size for mode in device.audio_modes]
         latencies = [mode.latency for mode in device.audio_modes]

@@ -47,6 +47,8 @@ def ideal_distance(name: str, actual: Any, ideal: Any) -> float:
 def satisfies(actual: Any, constraint: Constraint) -> bool:
     """Whether a value satisfies min, max and exact."""
     name = constraint.name
+    if isinstance(constraint.exact, bool) and not isinstance(actual, bool):
+        return constraint.exact  # zoom: True asks for the ability, not for a value
     if constraint.exact is not None and not equal(name, actual, constraint.exact):
         return False
     low, high = constraint.min, constraint.max
@@ -57,6 +59,8 @@ def satisfies(actual: Any, constraint: Constraint) -> bool:
 
 def equal(name: str, actual: Any, wanted: Any) -> bool:
     """Equality as constraints mean it: any of several strings, numbers whatever their type."""
+    if name == "pointsOfInterest":
+        return bool(actual == wanted)
     if isinstance(wanted, tuple):
         return actual in wanted
     if isinstance(wanted, bool) or isinstance(actual, bool):

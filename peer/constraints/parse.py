@@ -1,7 +1,7 @@
 """Constraints as they are given, converted as WebIDL converts them (Media Capture 12.1)."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,14 @@ class TrackConstraints:
 
         basic = {known: relaxed(constraint) for known, constraint in self.basic.items()}
         return TrackConstraints(basic, self.advanced, self.given)
+
+    def without(self, names: Collection[str]) -> "TrackConstraints":
+        """As if these properties were not mentioned."""
+        return TrackConstraints(
+            {name: value for name, value in self.basic.items() if name not in names},
+            tuple({n: v for n, v in one.items() if n not in names} for one in self.advanced),
+            self.given,
+        )
 
     def without_other_kind(self, kind: str) -> "TrackConstraints":
         """Without the properties that do not apply to this kind (10.2, step 6.2)."""
@@ -166,6 +174,8 @@ def _constraint(known: Property, members: Mapping[str, Any]) -> Constraint | Non
     values: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in members.items()
     }
+    if known.type is ValueType.POINTS:
+        values = {key: tuple((p["x"], p["y"]) for p in points) for key, points in values.items()}
     if known.type is ValueType.STRING:
         values = {key: (v,) if isinstance(v, str) else v for key, v in values.items()}
     values = {key: v for key, v in values.items() if v != ()}  # an empty list asks nothing
@@ -190,6 +200,8 @@ def _convert(known: Property, value: Any, where: str) -> Any:
             return value
         case ValueType.BOOLEAN_OR_STRING:
             raise TypeError(f"{where} must be True, False or a string, not {value!r}")
+        case ValueType.POINTS:
+            return _points(value, where)
         case _:
             return _strings(value, where)
 
@@ -216,6 +228,19 @@ def _strings(value: Any, where: str) -> str | list[str]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
         raise TypeError(f"{where} must be a string or a list of strings, not {value!r}")
     return list(value)
+
+
+def _points(value: Any, where: str) -> list[dict[str, float]]:
+    """Points of the picture, clamped to it (Image Capture 8, pointsOfInterest)."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, Mapping) for one in value):
+        raise TypeError(f"{where} must be a list of points such as {{'x': 0.5}}, not {value!r}")
+    return [
+        {
+            axis: min(1.0, max(0.0, _number(point.get(axis, 0.0), f"{where}.{axis}")))
+            for axis in ("x", "y")
+        }
+        for point in value
+    ]
 
 
 def _copied(value: Any) -> Any:

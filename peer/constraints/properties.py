@@ -28,6 +28,9 @@ class Property:
     """Whether getUserMedia takes min, max and exact for it (10.2, the allowed list)."""
 
 
+PAN_TILT_ZOOM = ("pan", "tilt", "zoom")
+"""What moves a camera needs a permission of its own (Image Capture 8.2)."""
+
 _BOTH, _AUDIO, _VIDEO = frozenset({"audio", "video"}), frozenset({"audio"}), frozenset({"video"})
 
 
@@ -50,6 +53,19 @@ def _table() -> dict[str, Property]:
         Property("echoCancellation", ValueType.BOOLEAN_OR_STRING, _AUDIO, True),
         Property("autoGainControl", boolean, _AUDIO, True),
         Property("noiseSuppression", boolean, _AUDIO, True),
+        Property("whiteBalanceMode", string, _VIDEO),
+        Property("exposureMode", string, _VIDEO),
+        Property("focusMode", string, _VIDEO),
+        Property("pointsOfInterest", ValueType.POINTS, _VIDEO),
+        *(
+            Property(name, double, _VIDEO)
+            for name in (
+                *("exposureCompensation", "exposureTime", "colorTemperature", "iso"),
+                *("brightness", "contrast", "saturation", "sharpness", "focusDistance"),
+            )
+        ),
+        *(Property(name, ValueType.BOOLEAN_OR_DOUBLE, _VIDEO) for name in PAN_TILT_ZOOM),
+        Property("torch", boolean, _VIDEO),
         Property("displaySurface", string, _VIDEO),
         Property("logicalSurface", boolean, _VIDEO),
         Property("cursor", string, _VIDEO),

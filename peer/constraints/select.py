@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .control_choice import choose_controls
 from .device import MIN_SAMPLE_RATE, ConstrainableObject, capabilities
 from .fitness import ASPECT_DECIMALS, distance, ideal_distance, satisfies
 from .parse import Constraint, ConstraintSet, TrackConstraints
@@ -68,7 +69,8 @@ def select_settings(
             required = narrowed
     options = _options(device, usable, required, constraints.basic)
     _, mode, chosen = min(options, key=lambda option: option[0])
-    settings = {**device.fixed, **chosen}
+    controls = choose_controls(device.controls, required, constraints.basic)
+    settings = {**device.fixed, **chosen, **(controls or {})}
     return Selection(settings, mode, distance(settings, constraints.basic))
 
 
@@ -113,8 +115,11 @@ def _options(
 ) -> Iterator[_Option]:
     """The best settings of each native mode, of those that the required constraints leave."""
     flat = [constraint for one in required for constraint in one.values()]
+    if choose_controls(device.controls, required, basic) is None:
+        return
     for constraint in flat:
-        if constraint.name not in _CHOSEN[device.kind] and not (
+        free = constraint.name in _CHOSEN[device.kind] or constraint.name in device.controls
+        if not free and not (
             constraint.name in device.fixed and satisfies(device.fixed[constraint.name], constraint)
         ):
             return

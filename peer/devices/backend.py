@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from av import AudioFrame, VideoFrame
 
+from ..controls import Control
+
 DeviceKind = Literal["audioinput", "videoinput", "display", "displayaudio"]
 """`displayaudio` is what the computer plays: the sound that belongs to its screens."""
 
@@ -93,6 +95,8 @@ class DeviceDescription:
     """The system's default device of this kind."""
     display_surface: str | None = None
     """monitor or window, for a display."""
+    controls: tuple[Control, ...] = ()
+    """What can be set while it captures; then its captures are `Controllable`."""
     unusable: str = ""
     """Why the device can't be used, as a sentence; empty when it can."""
     native_ids: dict[str, str] = field(default_factory=dict, compare=False)

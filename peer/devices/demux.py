@@ -76,9 +76,15 @@ class Connection:
         pictures = [
             stream
             for stream in container.streams.video
-            if stream.codec_context and not stream.disposition & Disposition.attached_pic
+            if stream.codec_context
+            and stream.codec_context.width
+            and not stream.disposition & Disposition.attached_pic
         ]
-        sounds = [stream for stream in container.streams.audio if stream.codec_context]
+        sounds = [
+            stream
+            for stream in container.streams.audio
+            if stream.codec_context and stream.codec_context.channels
+        ]
         self._streams: list[Any] = [*pictures[:1], *sounds[:1]]
         if not self._streams:
             raise DeviceError("there is neither a picture nor sound in it that can be decoded")
@@ -90,6 +96,7 @@ class Connection:
         self.origin = (container.start_time or 0) / 1e6
         """The time stamp with which the content begins, in seconds."""
         self.format = container.format.name
+        self._frame_rate_is_set = False
         self.duration = None if container.duration is None else container.duration / 1e6
         """Seconds of a recording, as far as the container knows; None of what has no end."""
 
@@ -98,9 +105,16 @@ class Connection:
         """The mode of each kind that is there."""
         return {kind: unpacker.mode for kind, unpacker in self.unpackers.items()}
 
+    def set_frame_rate(self, rate: float) -> None:
+        """Show pictures at this rate, whatever the container says."""
+        unpacker = self.unpackers["video"]
+        assert isinstance(unpacker, PictureUnpacker), "only pictures have a frame rate"
+        unpacker.mode = replace(unpacker.mode, frame_rate=rate)
+        self._frame_rate_is_set = True
+
     def duration_of(self, packet: "Packet[Any]") -> float:
         """Seconds that a packet lasts."""
-        if packet.duration:
+        if packet.duration and not self._frame_rate_is_set:
             return float(packet.duration * packet.time_base)
         mode = self.unpackers[packet.stream.type].mode
         return 1 / mode.frame_rate if isinstance(mode, VideoMode) else 0.0
@@ -128,7 +142,7 @@ class PictureUnpacker:
         else:
             codec.thread_type = ThreadType.AUTO
         pixel_format = "h264" if self._filter else ""
-        self.mode: Mode = VideoMode(codec.width, codec.height, rate, pixel_format)
+        self.mode = VideoMode(codec.width, codec.height, rate, pixel_format)
 
     def restart(self) -> None:
         """What follows doesn't build upon what was before."""
@@ -170,7 +184,7 @@ class SoundUnpacker:
     def __init__(self, stream: Any) -> None:
         self._codec = stream.codec_context
         channels = min(self._codec.channels, 2)
-        self.mode: Mode = AudioMode(SOUND_RATE, channels)
+        self.mode = AudioMode(SOUND_RATE, channels)
         self._layout = "mono" if channels == 1 else "stereo"
         self._resampler = AudioResampler("s16", self._layout, SOUND_RATE)
         self._next = 0.0
@@ -245,17 +259,17 @@ class History:
         self._entries.append(entry)
         self._size += packet.size
 
-    def entry(self, number: int | None) -> Entry | None:
-        """The packet of this number; without one, or when that is gone, the one to begin with.
-        None when there is none yet."""
+    def entry(self, number: int | None, by: float) -> Entry | None:
+        """The packet of this number; without one, or when that is gone, the one to begin with so
+        as to show what is due by a time. None when there is none yet."""
         if number is None or (self._entries and number < self._entries[0].number):
-            return self._newest(time.monotonic())
+            return self._newest(by)
         index = number - self._entries[0].number if self._entries else 0
         return self._entries[index] if index < len(self._entries) else None
 
-    def newest_due(self, now: float) -> float | None:
-        """When the last thing was due that should be shown by now."""
-        return max((entry.at for entry in self._entries if entry.at <= now), default=None)
+    def newest_due(self, by: float) -> float | None:
+        """When the last thing is due that is to be shown by a time."""
+        return max((entry.at for entry in self._entries if entry.at <= by), default=None)
 
     def _newest(self, by: float) -> Entry | None:
         """The last key frame that is due by a time; the first one when none is."""
@@ -333,9 +347,10 @@ class MediaCapture:
     """The picture or the sound of a source that is being read."""
 
     def __init__(self, reader: Reader, kind: Kind, mode: Mode, closed: Callable[[], None]) -> None:
-        self.mode = mode
         self._reader, self._kind, self._on_close = reader, kind, closed
+        self.mode, self.muted = mode, self._is_muted()
         self._history = reader.histories[kind]
+        self._opened_at = time.monotonic()
         self._number: int | None = None
         self._connection: Connection | None = None
         self._due: deque[tuple[Captured, float, Mode]] = deque()
@@ -344,26 +359,22 @@ class MediaCapture:
         self._until = 0.0
         self._is_closed = False
 
-    @property
-    def muted(self) -> bool:
-        """True while a stream's connection is broken."""
-        connection = self._reader.connection
-        return connection is None or self._kind not in connection.unpackers
-
     def read(self) -> Captured | None:
         deadline = time.monotonic() + READ_TIMEOUT
+        self.muted = self._is_muted()
         while not self._due:
             entry = self._next_entry(deadline)
             if entry is not None:
                 self._unpack(entry)
             if time.monotonic() >= deadline and not self._due:
+                self.muted = self._is_muted()
                 return None
         captured, duration, mode = self._due[0]
         if not self._wait_until(min(captured.at, deadline)) or time.monotonic() < captured.at:
             return None
         self._due.popleft()
         self._last, self._until = captured.at, captured.at + duration
-        self.mode = mode
+        self.mode, self.muted = mode, False
         return captured
 
     def close(self) -> None:
@@ -373,6 +384,11 @@ class MediaCapture:
                 self._reader.changed.notify_all()
             self._due.clear()
             self._on_close()
+
+    def _is_muted(self) -> bool:
+        """Whether the connection is broken, or there is nothing of this kind any more."""
+        connection = self._reader.connection
+        return connection is None or self._kind not in connection.unpackers
 
     def _wait_until(self, moment: float) -> bool:
         """Returns False, and at once, when the capture is closed."""
@@ -386,16 +402,20 @@ class MediaCapture:
 
         :raises DeviceLost: none will come, and what came last was shown for as long as it lasts.
         """
+        now = time.monotonic()
+        by = max(self._opened_at, now - SLACK) if self._number is None else now
         with self._reader.changed:
             self._reader.changed.wait_for(
-                lambda: self._history.entry(self._number) or self._reader.error or self._is_closed,
-                max(0.0, deadline - time.monotonic()),
+                lambda: (
+                    self._history.entry(self._number, by) or self._reader.error or self._is_closed
+                ),
+                max(0.0, deadline - now),
             )
-            entry = self._history.entry(self._number)
+            entry = self._history.entry(self._number, by)
             if self._is_closed or (entry is None and self._reader.error is None):
                 return None
             if entry is not None and entry.number != self._number:  # the first, or fallen behind
-                self._begins = self._history.newest_due(time.monotonic()) or 0.0
+                self._begins = self._history.newest_due(by) or 0.0
         if entry is None:
             error = self._reader.error
             assert error is not None
@@ -423,8 +443,9 @@ class MediaCapture:
                 self._put(Captured(None, at, content), duration, unpacker.mode)
             elif isinstance(content, VideoFrame):
                 if at >= begins - duration / 2:
-                    size = {"width": content.width, "height": content.height}
-                    self._put(Captured(content, at), duration, replace(unpacker.mode, **size))
+                    assert isinstance(unpacker.mode, VideoMode), "a frame of a picture's stream"
+                    mode = replace(unpacker.mode, width=content.width, height=content.height)
+                    self._put(Captured(content, at), duration, mode)
             elif (sound := _from(content, begins - at)) is not None:
                 at = max(at, begins)
                 self._put(Captured(sound, at), sound.samples / SOUND_RATE, unpacker.mode)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from glob import escape
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import av
 from av.error import FFmpegError, InvalidDataError
@@ -15,7 +14,6 @@ from av.error import FFmpegError, InvalidDataError
 from .backend import DeviceError, DeviceForbidden, DeviceLost
 from .demux import LEAD, Connection, MediaBackend, Reader, Timing, seconds
 from .hotplug import watch_paths
-from .network_stream import NetworkStream
 
 STILL_DURATION = 0.2
 """Seconds between two pictures of a still image: enough for who joins, and for an encoder to
@@ -84,6 +82,8 @@ class MediaFile(MediaBackend):
                 raise DeviceError(
                     f"it lasts {connection.duration:g} s: start before {self._start:g}"
                 )
+            if connection.format.endswith(STILL_FORMATS):
+                connection.set_frame_rate(1 / STILL_DURATION)
             if self._start:
                 with suppress(FFmpegError):  # what can't be searched is read from its beginning
                     container.seek(round((connection.origin + self._start) * 1e6))
@@ -104,8 +104,7 @@ class _FileReader(Reader):
 
     def __init__(self, file: MediaFile, connection: Connection, loop: bool, start: float) -> None:
         self._file, self._start = file, start
-        self._still = connection.format.endswith(STILL_FORMATS)
-        self._loop = loop or self._still
+        self._loop = loop or connection.format.endswith(STILL_FORMATS)
         super().__init__(file.label, connection)
 
     def play(self, connection: Connection) -> None:
@@ -128,8 +127,7 @@ class _FileReader(Reader):
                 position = seconds(packet)
                 if packet.size and position is not None:
                     at = timing.at(position)
-                    duration = STILL_DURATION if self._still else connection.duration_of(packet)
-                    ends = max(ends, at + duration)
+                    ends = max(ends, at + connection.duration_of(packet))
                 if not self.wait(at - LEAD - time.monotonic()):
                     return None
                 self.publish(kind, packet, at, timing, connection)
@@ -138,21 +136,6 @@ class _FileReader(Reader):
         finally:
             connection.container.close()
         return ends - begins
-
-
-def media_source(source: str, *, loop: bool = False, start: float = 0.0) -> MediaBackend:
-    """The devices of a path, a `file:` URL or the URL of a stream.
-
-    :raises ValueError: `loop` or `start` for a stream, which has neither.
-    """
-    scheme, separator, _ = source.partition("://")
-    if separator and scheme.lower() != "file":
-        if loop or start:
-            raise ValueError("loop and start are for files, and not for a stream")
-        return NetworkStream(source)
-    return MediaFile(
-        unquote(urlsplit(source).path) if separator else source, loop=loop, start=start
-    )
 
 
 def _identity(status: os.stat_result | None) -> tuple[int, ...]:

@@ -9,14 +9,12 @@ from urllib.parse import urlsplit
 import av
 from av.error import (
     ConnectionRefusedError,
-    ExitError,
     FFmpegError,
     HTTPForbiddenError,
     HTTPNotFoundError,
     HTTPUnauthorizedError,
     InvalidDataError,
     ProtocolNotFoundError,
-    TimeoutError,
 )
 
 from .backend import DeviceError, DeviceForbidden, DeviceLost
@@ -58,8 +56,6 @@ REASONS: list[tuple[type[FFmpegError], type[DeviceError], str]] = [
     ),
     (HTTPForbiddenError, DeviceForbidden, "the server forbids it (403)"),
     (HTTPNotFoundError, DeviceError, "the server knows no such stream (404)"),
-    (TimeoutError, DeviceError, "there was no answer in time"),
-    (ExitError, DeviceError, f"there was no answer within {PROBE_TIMEOUT:g} s (time-out)"),
     (InvalidDataError, DeviceError, "what comes from there is not a media stream"),
     (ProtocolNotFoundError, DeviceError, "this FFmpeg was built without its protocol"),
 ]
@@ -105,11 +101,18 @@ class NetworkStream(MediaBackend):
                 f"{self.location} can't be opened: the protocol has to be one of "
                 f"{', '.join(SCHEMES)}, not {self._scheme or 'none'}"
             )
+        begun = time.monotonic()
         try:
             container = av.open(
                 self._url, options=OPTIONS, timeout=(PROBE_TIMEOUT, SILENCE_TIMEOUT)
             )
         except FFmpegError as error:  # whose message has the password in it
+            # Which error a time-out is depends on the protocol.
+            if time.monotonic() - begun >= PROBE_TIMEOUT:
+                raise DeviceError(
+                    f"{self.location} can't be opened: there was no answer within "
+                    f"{PROBE_TIMEOUT:g} s (time-out)"
+                ) from None
             raise self._refusal(error) from None
         try:
             return Connection(container)

@@ -6,13 +6,17 @@ event loop. A source lives from `open()` until its last sink is removed or the d
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import threading
 import time
 import weakref
+from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Protocol, runtime_checkable
 
+from ..controls import Controllable, ControlValue
 from .backend import (
     Backend,
     Capture,
@@ -42,6 +46,9 @@ class Sink(Protocol):
 
     def deliver(self, captured: Captured) -> None:
         """Take a frame, without blocking; the frame is shared with others and read-only."""
+
+    def controls_changed(self, values: Mapping[str, ControlValue]) -> None:
+        """The device's controls have other values, set by whomever."""
 
     def mode_changed(self, mode: Mode) -> None:
         """What is captured changed its size by itself; frames of the new size follow."""
@@ -74,6 +81,9 @@ class Source:
         self._claimed = threading.Event()
         self._stopping = False
         self._switch: tuple[Mode, Future[Mode]] | None = None
+        self._settings: deque[tuple[Mapping[str, ControlValue], Future[None]]] = deque()
+        self.controls: Mapping[str, ControlValue] = {}
+        """What the device's controls are set to."""
         self._decoder = PictureDecoder()
         self._keyframe_wanted = False
         self._closed: Future[None] = Future()
@@ -167,6 +177,19 @@ class Source:
             self._switch = (mode, switched)
         return await asyncio.wrap_future(switched)
 
+    async def set_controls(self, values: Mapping[str, ControlValue]) -> None:
+        """Set some of the device's controls, between two frames; `controls` then has what they
+        were really set to.
+
+        :raises DeviceError: the device refused, or is gone.
+        """
+        done: Future[None] = Future()
+        with self._lock:
+            if not self.alive:
+                raise DeviceLost(f"{self.device.label} is no longer open")
+            self._settings.append((values, done))
+        await asyncio.wrap_future(done)
+
     # The capture thread.
 
     def _run(self, mode: Mode, opened: "Future[Mode]") -> None:
@@ -176,6 +199,8 @@ class Source:
         try:
             capture = self.backend.open(self.device, mode)
             self._mode = capture.mode
+            if isinstance(capture, Controllable):
+                self.controls = capture.controls
             logger.info("opened %s (%s), %s", self.device.label, self.device.location, self._mode)
             opened.set_result(self._mode)
             self._claimed.wait()
@@ -186,6 +211,8 @@ class Source:
                     self._keyframe_wanted = False
                     if isinstance(capture, KeyframeSource):
                         capture.request_keyframe()
+                if self._settings:
+                    self._set_controls(capture)
                 self._pass_on(capture, capture.read())
         except DeviceError as reason:
             error = reason if isinstance(reason, DeviceLost) else DeviceLost(str(reason))
@@ -199,11 +226,13 @@ class Source:
                 opened.set_exception(DeviceError(str(error)))
         finally:
             if capture is not None:
+                self._douse(capture)
                 capture.close()
             self._finish(error)
 
     def _pass_on(self, capture: Capture, captured: Captured | None) -> None:
         """Tell the sinks what a read brought."""
+        self._compare_controls(capture)
         if capture.mode != self._mode:
             self._mode = capture.mode
             for sink in self._sinks:
@@ -222,6 +251,28 @@ class Source:
                 self._decoder.skip(encoded)
         for sink in self._sinks:
             sink.deliver(captured)
+
+    def _set_controls(self, capture: Capture) -> None:
+        with self._lock:
+            values, done = self._settings.popleft()
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            if not isinstance(capture, Controllable):
+                raise DeviceError(f"{self.device.label} has nothing that can be set")
+            capture.set_controls(values)
+        except DeviceError as refused:
+            self._compare_controls(capture)
+            done.set_exception(refused)
+        else:
+            self._compare_controls(capture)  # the sinks know before the caller does
+            done.set_result(None)
+
+    def _compare_controls(self, capture: Capture) -> None:
+        if isinstance(capture, Controllable) and capture.controls != self.controls:
+            self.controls = capture.controls
+            for sink in self._sinks:
+                sink.controls_changed(self.controls)
 
     def _switch_mode(self, capture: Capture) -> Capture:
         assert self._switch is not None
@@ -244,13 +295,23 @@ class Source:
             switched.set_result(new.mode)
         return new
 
+    def _douse(self, capture: Capture) -> None:
+        """A lamp does not burn longer than somebody captures (Image Capture 8, torch)."""
+        if isinstance(capture, Controllable) and capture.controls.get("torch"):
+            with contextlib.suppress(DeviceError):  # it may be gone
+                capture.set_controls({"torch": False})
+
     def _finish(self, error: DeviceLost | None) -> None:
         with self._lock:
             was_stopping, self._stopping = self._stopping, True
             sinks, self._sinks = self._sinks, ()
             switch, self._switch = self._switch, None
+            settings, self._settings = list(self._settings), deque()
         if switch is not None and switch[1].set_running_or_notify_cancel():
             switch[1].set_exception(error or DeviceLost(f"{self.device.label} was closed"))
+        for _, done in settings:
+            if done.set_running_or_notify_cancel():
+                done.set_exception(error or DeviceLost(f"{self.device.label} was closed"))
         if self._mode is not None:
             if error is not None and not was_stopping:
                 logger.warning("lost %s: %s", self.device.label, error)

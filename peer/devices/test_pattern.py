@@ -12,6 +12,7 @@ from av import AudioFrame, VideoFrame
 from numpy.typing import NDArray
 
 from . import barcode
+from .lens import Lens
 
 MARK_DURATION = 0.1  # seconds
 MARK_FREQUENCY = 1760.0  # hertz
@@ -39,8 +40,11 @@ class VideoPattern:
         self._luma = ramp
         self._chroma = [np.full((height // 2, width // 2), value, np.uint8) for value in colour]
 
-    def frame(self, number: int, at: float, rate: float) -> VideoFrame:
-        """Frame `number`, captured at `at` seconds of the monotonic clock: yuv420p."""
+    def frame(self, number: int, at: float, rate: float, lens: Lens | None = None) -> VideoFrame:
+        """Frame `number`, captured at `at` seconds of the monotonic clock: yuv420p.
+
+        :param lens: what the scene is seen through; the barcode is put on the picture of it.
+        """
         width, height = self.width, self.height
         luma = self._luma.copy()
         self._draw_sweep(luma, number, rate)
@@ -49,9 +53,12 @@ class VideoPattern:
         if at % 1 < MARK_DURATION:
             size = height // 6
             luma[height - 2 * size : height - size, width - 2 * size : width - size] = 250
+        chroma = self._chroma
+        if lens is not None:
+            luma, chroma = lens.look(luma, chroma)
         barcode.draw(luma, barcode.Stamp(number, wall))
         frame = VideoFrame(width, height, "yuv420p")
-        for plane, data in zip(frame.planes, (luma, *self._chroma), strict=True):
+        for plane, data in zip(frame.planes, (luma, *chroma), strict=True):
             _fill(plane, data)
         return frame
 

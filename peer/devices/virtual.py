@@ -7,9 +7,10 @@ unplugged, busy and muted while somebody captures from it.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from ..controls import Control, ControlRange, ControlValue
 from .backend import (
     AudioMode,
     Captured,
@@ -21,6 +22,7 @@ from .backend import (
     VideoMode,
 )
 from .compressor import Compressor
+from .lens import LENS_CONTROLS, PICTURE_CONTROLS, SCREEN_CONTROLS, Lens
 from .test_pattern import AudioPattern, VideoPattern
 
 FRAME_DURATION = 0.02  # seconds of sound in one read, the usual packet of a call
@@ -46,9 +48,11 @@ def virtual_camera(
     group: str = "",
     colour: tuple[int, int] = (128, 128),
     default: bool = False,
+    controls: Iterable[Control] = (),
 ) -> VirtualDevice:
     """A camera; `label` is its hardware identity, too.
 
+    :param controls: of those in `lens.py`: its picture really changes with them.
     :param modes: those whose `pixel_format` is `mjpeg` or `h264` deliver compressed pictures.
     """
     return VirtualDevice(
@@ -61,6 +65,7 @@ def virtual_camera(
             group=group,
             facing_mode=facing_mode,
             default=default,
+            controls=tuple(controls),
         ),
         colour=colour,
     )
@@ -100,6 +105,7 @@ def virtual_screen(label: str, mode: VideoMode) -> VirtualDevice:
             location=f"virtual:{label}",
             display_surface="monitor",
             default=True,
+            controls=SCREEN_CONTROLS,
         ),
         colour=(140, 116),
     )
@@ -112,13 +118,20 @@ def standard_set() -> list[VirtualDevice]:
         virtual_microphone("Mic A", group="a", frequency=440, default=True),
         virtual_microphone("Mic B", frequency=660),
         virtual_camera(
-            "Cam A", small, facing_mode="user", group="a", colour=(150, 110), default=True
+            "Cam A",
+            small,
+            facing_mode="user",
+            group="a",
+            colour=(150, 110),
+            default=True,
+            controls=PICTURE_CONTROLS,
         ),
         virtual_camera(
             "Cam C",
             (*small, VideoMode(1920, 1080, 15)),
             facing_mode="environment",
             colour=(105, 115),
+            controls=(*PICTURE_CONTROLS, *LENS_CONTROLS),
         ),
         virtual_screen("Virtual screen", VideoMode(1920, 1080, 60)),
     ]
@@ -141,6 +154,7 @@ class VirtualBackend:
         self._plugged = set(self._devices)
         self._busy: set[str] = set()
         self._muted: set[str] = set()
+        self._controls: dict[str, dict[str, ControlValue]] = {}
         self._watchers: list[Callable[[], None]] = []
 
     # The backend protocol.
@@ -206,6 +220,33 @@ class VirtualBackend:
         """Close or open the device's privacy switch."""
         self._mark(self._muted, label, muted)
 
+    def controls(self, label: str) -> dict[str, ControlValue]:
+        """What a device's controls are set to; they stay so while nobody captures."""
+        with self._lock:
+            return dict(self._values(label))
+
+    def set_controls(self, label: str, values: Mapping[str, ControlValue]) -> None:
+        """Set some of a device's controls, as another program might; a value between two steps
+        becomes the nearest.
+
+        :raises DeviceError: it hasn't got such a control, or not with that value.
+        """
+        with self._lock:
+            known = {control.name: control for control in self._devices[label].description.controls}
+            for name, value in values.items():
+                if name not in known:
+                    raise DeviceError(f"{label} has no {name} that can be set")
+                allowed = known[name].allowed
+                if isinstance(allowed, ControlRange) and isinstance(value, (int, float)):
+                    value = allowed.snapped(value)
+                elif isinstance(allowed, tuple) and value not in allowed:
+                    raise DeviceError(f"{name} of {label} is one of {allowed}, not {value!r}")
+                self._controls[label] = {**self._values(label), name: value}
+
+    def _values(self, label: str) -> dict[str, ControlValue]:
+        controls = self._devices[self._known(label)].description.controls
+        return self._controls.setdefault(label, {c.name: c.value for c in controls})
+
     def _mark(self, marks: set[str], label: str, present: bool) -> None:
         with self._lock:
             (marks.add if present else marks.discard)(self._known(label))
@@ -251,6 +292,7 @@ class VirtualCapture:
         self._next = 0
         if isinstance(mode, VideoMode):
             self._video = VideoPattern(mode.width, mode.height, device.colour)
+            self._lens: tuple[Mapping[str, ControlValue], Lens] | None = None
             compressed = mode.pixel_format in ("mjpeg", "h264")
             self._compressor = Compressor(mode) if compressed else None
             self._started = time.monotonic()
@@ -264,6 +306,18 @@ class VirtualCapture:
         if isinstance(self.mode, VideoMode):
             return self._read_video(self.mode)
         return self._read_audio(self.mode)
+
+    @property
+    def controls(self) -> Mapping[str, ControlValue]:
+        """What the device's controls are set to."""
+        return self._backend.controls(self._label)
+
+    def set_controls(self, values: Mapping[str, ControlValue]) -> None:
+        """Set some of the device's controls.
+
+        :raises DeviceError: as `VirtualBackend.set_controls()`.
+        """
+        self._backend.set_controls(self._label, values)
 
     def request_keyframe(self) -> None:
         """Let an H.264 camera's next picture be a key frame."""
@@ -281,7 +335,10 @@ class VirtualCapture:
         self.muted = self._backend._wait(self._label, at)
         if self.muted:
             return None
-        frame = self._video.frame(self._next, at, mode.frame_rate)
+        controls = self.controls
+        if self._lens is None or self._lens[0] != controls:
+            self._lens = (controls, Lens(controls))
+        frame = self._video.frame(self._next, at, mode.frame_rate, self._lens[1])
         self._next += 1
         if self._compressor is not None:
             return Captured(None, at, self._compressor.compress(frame))

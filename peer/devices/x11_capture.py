@@ -2,19 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import av
 import numpy as np
 from av import VideoFrame
 
-from .backend import Captured, DeviceLost, Mode, VideoMode
+from ..controls import ControlValue
+from .backend import Captured, DeviceError, DeviceLost, Mode, VideoMode
 from .x11 import Connection, XError
 from .x11_cursor import Cursor, draw_cursor
 from .x11_pictures import Pictures, Pixels
 from .x11_requests import CursorImage, Pointer
-from .x11_surfaces import Place, Surface, pixel_format_of
+from .x11_surfaces import CURSOR, CURSOR_VALUES, Place, Surface, pixel_format_of
 
 PATIENCE = 0.05
 """Seconds of a read to wait for the next frame's time, and again for the server, which keeps all
@@ -43,9 +44,7 @@ class X11Capture:
 
     def __init__(self, connection: Connection, surface: Surface, mode: VideoMode) -> None:
         self.muted = False
-        self.cursor = "always"
-        """Whether the mouse's pointer is drawn: `always`, `never`, or `motion` for only while it
-        moves. May be set from any thread; holds from the next frame on."""
+        self.controls: Mapping[str, ControlValue] = {CURSOR.name: CURSOR.value}
         self._label = surface.description.label
         self._connection = connection
         self._surface = surface
@@ -80,6 +79,16 @@ class X11Capture:
         except OSError as error:
             raise DeviceLost(f"{self._label} can no longer be captured: {error}") from error
 
+    def set_controls(self, values: Mapping[str, ControlValue]) -> None:
+        """Say whether the mouse's pointer is drawn, from the next frame on.
+
+        :raises DeviceError: for another control, or a value that it doesn't have.
+        """
+        for name, value in values.items():
+            if name != CURSOR.name or value not in CURSOR_VALUES:
+                raise DeviceError(f"{self._label} has no {name} {value!r} that can be set")
+        self.controls = {**self.controls, **values}
+
     def close(self) -> None:
         self._connection.close()
 
@@ -107,7 +116,7 @@ class X11Capture:
             self._connection.bits_per_pixel[place.depth],
         )
         self._surface.release()
-        drawn = self.cursor != "never"
+        drawn = self.controls["cursor"] != "never"
         pointer = self._cursor.request(self._surface.window) if drawn else lambda: None
         return _Asked(located, pixels, pointer)
 
@@ -153,7 +162,7 @@ class X11Capture:
         if self._pointer != (pointer.x, pointer.y):
             self._pointer = (pointer.x, pointer.y)
             self._moved_at = at
-        if self.cursor != "motion" or at - self._moved_at < MOTION_LINGER:
+        if self.controls["cursor"] != "motion" or at - self._moved_at < MOTION_LINGER:
             x, y = pointer.x - place.x, pointer.y - place.y
             draw_cursor(pixels, self._pixel_format, place.width, image, x, y)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..controls import Control
 from .backend import DeviceDescription, VideoMode
 from .x11 import BAD_VALUE, Connection, XError
 from .x11_requests import (
@@ -48,6 +49,11 @@ class Place:
     depth: int
     shown: bool = field(default=True, compare=False)
     """False of a window that is minimised or otherwise has no pixels."""
+
+
+CURSOR_VALUES = ("always", "motion", "never")
+CURSOR = Control("cursor", CURSOR_VALUES, "always")
+"""Whether the mouse's pointer is drawn: `motion` is only while it moves (Screen Capture 5.4)."""
 
 
 class Surface(Protocol):
@@ -296,6 +302,7 @@ def _description(
         group=f"x11/{connection.display}",
         default=default,
         display_surface=display_surface,
+        controls=() if unusable else (CURSOR,),
         unusable=unusable,
     )
 

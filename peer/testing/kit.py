@@ -2,14 +2,14 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from ..capture.device_catalog import DeviceCatalog
 from ..capture.identity import device_id
 from ..capture.media_devices import MediaDevices
 from ..capture.media_stream_track import MediaStreamTrack
 from ..capture.navigator import navigator
-from ..capture.permissions import PermissionName, Permissions, PermissionState
+from ..capture.permissions import PermissionName, Permissions, PermissionState, named
 from ..constraints.parse import parse_constraints
 from ..devices.backend import AudioMode, VideoMode
 from ..devices.virtual import (
@@ -59,7 +59,7 @@ class TestKit:
 
         :raises TypeError: for an unknown name or state.
         """
-        name: PermissionName = descriptor["name"]
+        name = cast(PermissionName, named(descriptor))
         self.permissions.set_state(name, state)
 
     def plug(self, kind: str) -> str:
@@ -115,7 +115,7 @@ class TestKit:
         """
         for device in await self._devices._catalog.devices():
             if device.kind == kind and device.description.kind != "display":
-                track = MediaStreamTrack(device, self._devices._tracks)
+                track = MediaStreamTrack(device, self._devices._context)
                 await track._settle(parse_constraints(constraints).without_other_kind(kind))
                 return track
         raise ValueError(f"there is no device for a track of kind {kind!r}")

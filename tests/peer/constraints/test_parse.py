@@ -101,12 +101,17 @@ def test_constraints_of_the_other_kind_are_dropped_in_advanced_sets_too() -> Non
 @pytest.mark.spec("5.11", "4.19")
 def test_what_may_be_required_in_get_user_media(name: str) -> None:
     exact: Any = {"exact": 1}
-    if name in ("facingMode", "resizeMode", "deviceId", "groupId", "displaySurface", "cursor"):
+    if name in (
+        "facingMode", "resizeMode", "deviceId", "groupId", "displaySurface", "cursor",
+        "whiteBalanceMode", "exposureMode", "focusMode",
+    ):  # fmt: skip
         exact = {"exact": "x"}
     elif name in (
-        "echoCancellation", "autoGainControl", "noiseSuppression", "logicalSurface",
+        "echoCancellation", "autoGainControl", "noiseSuppression", "logicalSurface", "torch",
     ):  # fmt: skip
         exact = {"exact": True}
+    elif name == "pointsOfInterest":
+        exact = {"exact": [{"x": 0.5}]}
     allowed = {
         "width", "height", "aspectRatio", "frameRate", "facingMode", "resizeMode", "sampleRate",
         "sampleSize", "echoCancellation", "autoGainControl", "noiseSuppression", "latency",

@@ -49,19 +49,18 @@ def make_sample(
             picture_stream.bit_rate = 400_000
         if audio is not None:
             sound_stream = container.add_stream(audio, sample_rate, layout=layout)
-        if video is not None:
-            for number in range(round(duration * RATE)):
-                frame = grey(number, size, white=number == round(click_at * RATE))
-                frame.time_base = Fraction(1, RATE)
-                frame.pts = number + round(first_pts * RATE)
+        pictures = _pictures(duration, size, click_at) if video is not None else []
+        sounds = _sound(duration, sample_rate, layout, click_at) if audio is not None else []
+        # In the order of time, as what is live comes.
+        for frame in sorted([*pictures, *sounds], key=lambda frame: frame.time or 0.0):
+            if isinstance(frame, VideoFrame):
+                frame.pts = (frame.pts or 0) + round(first_pts * RATE)
                 container.mux(picture_stream.encode(frame))
-            container.mux(picture_stream.encode(None))
-        if audio is not None:
-            channels = 1 if layout == "mono" else 2
-            for sound in _sound(duration, sample_rate, channels, click_at):
-                sound.pts += round(first_pts * sample_rate)
-                container.mux(sound_stream.encode(sound))
-            container.mux(sound_stream.encode(None))
+            else:
+                frame.pts = (frame.pts or 0) + round(first_pts * sample_rate)
+                container.mux(sound_stream.encode(frame))
+        for stream in container.streams:
+            container.mux(stream.encode(None))  # type: ignore[attr-defined]
     return path
 
 
@@ -81,7 +80,17 @@ def picture_number(frame: VideoFrame) -> int:
     return round((float(np.mean(luma)) - DARKEST) / STEP)
 
 
-def _sound(duration: float, rate: int, channels: int, click_at: float) -> list[AudioFrame]:
+def _pictures(duration: float, size: tuple[int, int], white_at: float) -> list[VideoFrame]:
+    frames = []
+    for number in range(round(duration * RATE)):
+        frame = grey(number, size, white=number == round(white_at * RATE))
+        frame.pts, frame.time_base = number, Fraction(1, RATE)
+        frames.append(frame)
+    return frames
+
+
+def _sound(duration: float, rate: int, layout: str, click_at: float) -> list[AudioFrame]:
+    channels = 1 if layout == "mono" else 2
     samples = np.zeros((round(duration * rate), channels), np.int16)
     first = round(click_at * rate)
     noise = np.random.default_rng(1).integers(-20000, 20000, (rate // 100, channels))
@@ -89,9 +98,7 @@ def _sound(duration: float, rate: int, channels: int, click_at: float) -> list[A
     frames = []
     for begin in range(0, len(samples), 960):
         chunk = np.ascontiguousarray(samples[begin : begin + 960]).reshape(1, -1)
-        frame = AudioFrame.from_ndarray(
-            chunk, format="s16", layout="mono" if channels == 1 else "stereo"
-        )
+        frame = AudioFrame.from_ndarray(chunk, format="s16", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
         frames.append(frame)
     return frames

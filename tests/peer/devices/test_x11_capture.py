@@ -45,8 +45,8 @@ def captured(
     device = find(backend, label)
     mode = next(mode for mode in device.modes if getattr(mode, "frame_rate", 0) == rate)
     capture = backend.open(device, mode)
-    assert capture.cursor == "always"
-    capture.cursor = cursor
+    assert capture.controls == {"cursor": "always"}
+    capture.set_controls({"cursor": cursor})
     try:
         yield capture
     finally:
@@ -279,10 +279,10 @@ def test_cursor(depth: int) -> None:
             assert (seen == RED).all(axis=2).sum() == 3 * 2
             assert colours(seen[48:, 97:]) == {RED}
 
-            capture.cursor = "never"
+            capture.set_controls({"cursor": "never"})
             assert colours(picture(next_frame(capture))) == {GREEN}
             assert (picture(next_frame(screen)) == RED).any()
-            capture.cursor = "always"
+            capture.set_controls({"cursor": "always"})
             assert (picture(next_frame(capture)) == RED).all(axis=2).sum() == 3 * 2
 
 
