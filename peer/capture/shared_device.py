@@ -93,10 +93,12 @@ class SharedDevice:
             )
             source = await self._run_in(wanted, others, exactly=pinned)
             try:
-                await self._set_controls(source, selection.settings)
+                if self.constrainable.controls:
+                    # Now that it is open, what nothing is asked of is known, and stays.
+                    chosen = self._select(others, constraints).settings
+                    await self._set_controls(source, chosen)
             except DeviceError:
-                if not self._sinks:
-                    source.close()
+                self._supply(source)
                 raise
             if not sink.ended:  # it may have been stopped while the device opened
                 sink.configure(selection.settings, wanted, source.mode, pinned=pinned)

@@ -143,7 +143,7 @@ class TrackSink:
 
     def device_switched(self, actual: VideoMode) -> None:
         """The device changed its mode, maybe for the sake of another track."""
-        before = self.settings()
+        before = dict(self._settings)
         self._adapt(actual)
         if self._settings != before:
             asyncio.get_running_loop().call_soon(self._changed)

@@ -188,6 +188,7 @@ class Source:
             if not self.alive:
                 raise DeviceLost(f"{self.device.label} is no longer open")
             self._settings.append((values, done))
+        self._claimed.set()
         await asyncio.wrap_future(done)
 
     # The capture thread.
@@ -203,7 +204,7 @@ class Source:
                 self.controls = capture.controls
             logger.info("opened %s (%s), %s", self.device.label, self.device.location, self._mode)
             opened.set_result(self._mode)
-            self._claimed.wait()
+            self._wait_for_a_sink(capture)
             while not self._stopping:
                 if self._switch is not None:
                     capture = self._switch_mode(capture)
@@ -229,6 +230,14 @@ class Source:
                 self._douse(capture)
                 capture.close()
             self._finish(error)
+
+    def _wait_for_a_sink(self, capture: Capture) -> None:
+        """Read nothing before somebody wants it; the device may be set up meanwhile."""
+        while not self._sinks and not self._stopping:
+            self._claimed.wait()
+            self._claimed.clear()
+            if self._settings:
+                self._set_controls(capture)
 
     def _pass_on(self, capture: Capture, captured: Captured | None) -> None:
         """Tell the sinks what a read brought."""
@@ -264,6 +273,9 @@ class Source:
         except DeviceError as refused:
             self._compare_controls(capture)
             done.set_exception(refused)
+        except Exception as failure:  # the thread ends with it; whoever waits must be told
+            done.set_exception(DeviceError(f"{self.device.label} failed: {failure}"))
+            raise
         else:
             self._compare_controls(capture)  # the sinks know before the caller does
             done.set_result(None)

@@ -16,6 +16,7 @@ from .backend import DeviceDescription, DeviceError, DeviceLost, Mode, VideoMode
 from .hotplug import watch_paths
 from .nodes import forbidden, open_error, physical_parent, read_attribute
 from .v4l2_capture import ASSUMED_RATE, COMPRESSED, PIXEL_FORMATS, V4L2Capture, frame_rate
+from .v4l2_controls import knobs
 
 NODES = "/dev/video*"
 COST = {name: cost for cost, name in enumerate(dict.fromkeys(PIXEL_FORMATS.values()))}
@@ -98,6 +99,7 @@ def _describe(node: str) -> DeviceDescription | None:
         if identity is None:
             return None
         modes = _modes(fd)
+        controls = tuple(knob.control for knob in knobs(fd))
         facing = _facing_mode(fd, identity.label)
     except OSError:
         return None
@@ -111,6 +113,7 @@ def _describe(node: str) -> DeviceDescription | None:
         location=node,
         group=identity.group,
         facing_mode=facing,
+        controls=controls if modes else (),
         unusable="" if modes else f"{identity.label} ({node}) offers no picture format",
         native_ids={"driver": identity.driver},
     )

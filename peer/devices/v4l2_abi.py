@@ -73,9 +73,46 @@ class BufferFlag(IntFlag):
 class ControlID(IntEnum):
     """V4L2_CID_…"""
 
+    BRIGHTNESS = 0x00980900
+    CONTRAST = 0x00980901
+    SATURATION = 0x00980902
+    AUTO_WHITE_BALANCE = 0x0098090C
+    DO_WHITE_BALANCE = 0x0098090D
+    WHITE_BALANCE_TEMPERATURE = 0x0098091A
+    SHARPNESS = 0x0098091B
     FORCE_KEY_FRAME = 0x009909E5
+    EXPOSURE_AUTO = 0x009A0901
+    EXPOSURE_ABSOLUTE = 0x009A0902
+    PAN_ABSOLUTE = 0x009A0908
+    TILT_ABSOLUTE = 0x009A0909
+    FOCUS_ABSOLUTE = 0x009A090A
+    FOCUS_AUTO = 0x009A090C
+    ZOOM_ABSOLUTE = 0x009A090D
+    AUTO_EXPOSURE_BIAS = 0x009A0913
+    ISO_SENSITIVITY = 0x009A0917
+    ISO_SENSITIVITY_AUTO = 0x009A0918
+    AUTO_FOCUS_START = 0x009A091C
     PRIVACY = 0x009A0910
     CAMERA_ORIENTATION = 0x009A0922
+    FLASH_LED_MODE = 0x009C0901
+
+
+class ControlFlag(IntFlag):
+    """V4L2_CTRL_FLAG_…"""
+
+    DISABLED = 0x0001
+    READ_ONLY = 0x0004
+
+
+class ControlType(IntEnum):
+    """enum v4l2_ctrl_type."""
+
+    MENU = 3
+    INTEGER_MENU = 9
+
+
+EVENT_CTRL = 3
+"""V4L2_EVENT_CTRL"""
 
 
 class v4l2_capability(ctypes.Structure):
@@ -255,6 +292,76 @@ class v4l2_control(ctypes.Structure):
     _fields_ = (("id", u32), ("value", s32))
 
 
+class v4l2_queryctrl(ctypes.Structure):
+    _fields_ = (
+        ("id", u32),
+        ("type", u32),
+        ("name", u8 * 32),
+        ("minimum", s32),
+        ("maximum", s32),
+        ("step", s32),
+        ("default_value", s32),
+        ("flags", u32),
+        ("reserved", u32 * 2),
+    )
+
+
+class _menu(ctypes.Union):
+    _pack_ = 1
+    _fields_ = (("name", u8 * 32), ("value", ctypes.c_int64))
+
+
+class v4l2_querymenu(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("id", u32), ("index", u32), ("u", _menu), ("reserved", u32))
+
+
+class _ext_value(ctypes.Union):
+    _pack_ = 1
+    _fields_ = (("value", s32), ("value64", ctypes.c_int64))
+
+
+class v4l2_ext_control(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("id", u32), ("size", u32), ("reserved2", u32), ("u", _ext_value))
+
+
+class v4l2_ext_controls(ctypes.Structure):
+    _fields_ = (
+        ("which", u32),
+        ("count", u32),
+        ("error_idx", u32),
+        ("request_fd", s32),
+        ("reserved", u32),
+        ("controls", ctypes.c_void_p),  # v4l2_ext_control[count]
+    )
+
+
+class v4l2_event_subscription(ctypes.Structure):
+    _fields_ = (("type", u32), ("id", u32), ("flags", u32), ("reserved", u32 * 5))
+
+
+class timespec(ctypes.Structure):
+    _fields_ = (("secs", ctypes.c_long), ("nsecs", ctypes.c_long))
+
+
+class _event(ctypes.Union):
+    # What happened, which isn't read here; an s64 among it decides where it lies.
+    _fields_ = (("data", u8 * 64), ("value64", ctypes.c_int64))
+
+
+class v4l2_event(ctypes.Structure):
+    _fields_ = (
+        ("type", u32),
+        ("u", _event),
+        ("pending", u32),
+        ("sequence", u32),
+        ("timestamp", timespec),
+        ("id", u32),
+        ("reserved", u32 * 8),
+    )
+
+
 _WRITE, _READ = 1, 2
 
 
@@ -279,6 +386,11 @@ class IOC:
     S_PARM = _request(_READ | _WRITE, 22, v4l2_streamparm)
     G_CTRL = _request(_READ | _WRITE, 27, v4l2_control)
     S_CTRL = _request(_READ | _WRITE, 28, v4l2_control)
+    QUERYCTRL = _request(_READ | _WRITE, 36, v4l2_queryctrl)
+    QUERYMENU = _request(_READ | _WRITE, 37, v4l2_querymenu)
+    S_EXT_CTRLS = _request(_READ | _WRITE, 72, v4l2_ext_controls)
+    DQEVENT = _request(_READ, 89, v4l2_event)
+    SUBSCRIBE_EVENT = _request(_WRITE, 90, v4l2_event_subscription)
     ENUM_FRAMESIZES = _request(_READ | _WRITE, 74, v4l2_frmsizeenum)
     ENUM_FRAMEINTERVALS = _request(_READ | _WRITE, 75, v4l2_frmivalenum)
 

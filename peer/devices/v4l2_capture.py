@@ -7,6 +7,7 @@ import mmap
 import os
 import select
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ import numpy as np
 from av import VideoFormat, VideoFrame
 from av.video.reformatter import ColorRange
 
+from ..controls import ControlValue
 from . import v4l2_abi as abi
 from .backend import Captured, DeviceError, DeviceLost, EncodedPicture, Mode, VideoMode
+from .v4l2_controls import V4L2Controls
 
 # Capture is by ioctl and FFmpeg decodes. FFmpeg's own `v4l2` input blocks inside the driver, out of
 # reach of its time-outs and interrupts, so that opening or reading a camera which delivers nothing
@@ -79,6 +82,9 @@ class V4L2Capture:
             compressed = mode.pixel_format in COMPRESSED
             self._picture = None if compressed else RawPicture(taken, pix)
             self._start()
+            self._controls = V4L2Controls(fd)
+            self._controls.subscribe()
+            self.controls: Mapping[str, ControlValue] = self._controls.values()
             self._privacy_asked = -math.inf
             self._has_privacy = self._ask_privacy()
         except BaseException:
@@ -97,16 +103,21 @@ class V4L2Capture:
             abi.ioctl(self._fd, abi.IOC.QBUF, buffer)
         abi.ioctl(self._fd, abi.IOC.STREAMON, ctypes.c_int(abi.BufType.VIDEO_CAPTURE))
         self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLIN)
+        self._poll.register(self._fd, select.POLLIN | select.POLLPRI)
 
     def read(self) -> Captured | None:
         deadline = time.monotonic() + READ_TIMEOUT
         if self._has_privacy and deadline - self._privacy_asked > PRIVACY_INTERVAL:
             self._ask_privacy()
         while (left := deadline - time.monotonic()) > 0:
-            if not self._poll.poll(math.ceil(left * 1000)):
+            ready = self._poll.poll(math.ceil(left * 1000))
+            if not ready:
                 continue
             try:
+                if ready[0][1] & select.POLLPRI:
+                    self._controls.take_events()
+                    self.controls = self._controls.values()
+                    continue
                 captured = self._dequeue()
             except OSError as error:
                 reason = error.strerror or str(error)
@@ -140,6 +151,20 @@ class V4L2Capture:
         if codec == "h264":
             keyframe = keyframe or starts_keyframe(picture)
         return Captured(None, at, EncodedPicture(codec, picture, codec == "mjpeg" or keyframe))
+
+    def set_controls(self, values: Mapping[str, ControlValue]) -> None:
+        """Set some of the camera's controls.
+
+        :raises DeviceError: it refuses.
+        """
+        try:
+            self._controls.set(values)
+        except OSError as error:
+            names = " and ".join(values)
+            reason = error.strerror or str(error)
+            raise DeviceError(f"{self._label} did not take {names}: {reason}") from error
+        finally:
+            self.controls = self._controls.values()
 
     def request_keyframe(self) -> None:
         """Ask a camera that compresses to H.264 for a key frame; not every one can be asked."""
