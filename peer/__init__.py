@@ -1,7 +1,10 @@
 """getUserMedia for Python: this computer's cameras, microphones and screens as WebRTC tracks."""
 
+from .capture.blob import Blob
 from .capture.capture_controller import CaptureController
 from .capture.device_info import DeviceChangeEvent, InputDeviceInfo, MediaDeviceInfo
+from .capture.image_bitmap import ImageBitmap
+from .capture.image_capture import ImageCapture
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream, MediaStreamTrackEvent
 from .capture.media_stream_track import FrameReader, MediaStreamTrack
@@ -27,12 +30,15 @@ from .events import Event, EventTarget
 
 __all__ = [
     "AbortError",
+    "Blob",
     "CaptureController",
     "DOMException",
     "DeviceChangeEvent",
     "Event",
     "EventTarget",
     "FrameReader",
+    "ImageBitmap",
+    "ImageCapture",
     "InputDeviceInfo",
     "InvalidAccessError",
     "InvalidModificationError",

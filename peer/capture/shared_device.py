@@ -20,6 +20,7 @@ from ..constraints.parse import ConstraintSet, TrackConstraints
 from ..constraints.select import Selection, Unsatisfiable, select_settings
 from ..devices.backend import (
     Backend,
+    Captured,
     DeviceDescription,
     DeviceError,
     DeviceLost,
@@ -28,6 +29,7 @@ from ..devices.backend import (
 )
 from ..devices.source import Source
 from ..errors import OverconstrainedError
+from .shutter import FLASH, NO_FLASH, SETTLING, PictureSink, photo_mode
 from .track_sink import TrackSink
 
 logger = logging.getLogger(__name__)
@@ -165,6 +167,64 @@ class SharedDevice:
             self._release_timer = loop.call_later(RELEASE_DELAY, self._release)
         if not idle and self._released and self._reacquiring is None:
             self._reacquiring = asyncio.create_task(self._reacquire())
+
+    def photo_mode(self) -> VideoMode | None:
+        """The mode in which a photograph would be taken; None when the device is not open."""
+        source = self._source
+        if source is None or not isinstance(source.mode, VideoMode) or not source.alive:
+            return None
+        return photo_mode(self.description.modes, source.mode, None, None)
+
+    async def photograph(
+        self, width: int | None, height: int | None, *, flash: bool
+    ) -> tuple[Captured, dict[str, Any]]:
+        """Take one picture, in the largest mode or in the one nearest to a size.
+
+        When the device has to change its mode for it, its tracks are muted meanwhile.
+
+        :return: the picture, and what the device's controls were set to.
+        :raises DeviceError: the device delivers none.
+        """
+        async with self._lock:
+            source, temporary = self._source, False
+            if source is None or not source.alive:
+                if source is not None:
+                    await source.wait_closed()
+                modes = [mode for mode in self.description.modes if isinstance(mode, VideoMode)]
+                best = photo_mode(self.description.modes, modes[0], width, height)
+                source, temporary = await Source.open(self.backend, self.description, best), True
+            before = source.mode
+            assert isinstance(before, VideoMode), "only cameras and screens take photographs"
+            mode = photo_mode(self.description.modes, before, width, height)
+            lit = flash and source.controls.get("torch") is False
+            try:
+                if lit:
+                    await source.set_controls(FLASH)
+                if mode == before:
+                    captured = await PictureSink(SETTLING * lit).picture(source)
+                else:
+                    captured = await self._in_another_mode(source, before, mode)
+                return captured, dict(source.controls)
+            finally:
+                if lit and source.alive:
+                    await source.set_controls(NO_FLASH)
+                if temporary:
+                    source.close()
+
+    async def _in_another_mode(
+        self, source: Source, before: VideoMode, mode: VideoMode
+    ) -> Captured:
+        sinks = list(self._sinks)
+        for sink in sinks:
+            sink.interrupt(True)
+        try:
+            await source.set_mode(mode)
+            return await PictureSink(SETTLING).picture(source)
+        finally:
+            if source.alive and source.mode != before:
+                await source.set_mode(before)
+            for sink in sinks:
+                sink.interrupt(source.muted)
 
     async def closed(self) -> None:
         """Wait until the device is released, when no track captures from it any more."""

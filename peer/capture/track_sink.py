@@ -168,6 +168,10 @@ class TrackSink:
             self._picture = (number, work)
         return await asyncio.shield(self._picture[1])
 
+    def interrupt(self, muted: bool) -> None:
+        """The device delivers nothing for a moment, or delivers again."""
+        self._muted(muted)
+
     def end(self) -> None:
         """The track has ended: let go of the samples, and of whoever waits for one."""
         self.ended = True

@@ -32,6 +32,13 @@ class ConstrainBooleanParameters(TypedDict, total=False):
     ideal: bool
 
 
+class ConstrainPoint2DParameters(TypedDict, total=False):
+    """What is asked of points of the picture."""
+
+    exact: "Sequence[Point2D]"
+    ideal: "Sequence[Point2D]"
+
+
 class ConstrainDOMStringParameters(TypedDict, total=False):
     """What is asked of a string; a list means any of its members."""
 
@@ -71,6 +78,23 @@ class MediaTrackConstraintSet(TypedDict, total=False):
     echoCancellation: ConstrainBooleanOrDOMString
     autoGainControl: ConstrainBoolean
     noiseSuppression: ConstrainBoolean
+    whiteBalanceMode: ConstrainDOMString
+    exposureMode: ConstrainDOMString
+    focusMode: ConstrainDOMString
+    pointsOfInterest: Sequence["Point2D"] | ConstrainPoint2DParameters
+    exposureCompensation: ConstrainDouble
+    exposureTime: ConstrainDouble
+    colorTemperature: ConstrainDouble
+    iso: ConstrainDouble
+    brightness: ConstrainDouble
+    contrast: ConstrainDouble
+    saturation: ConstrainDouble
+    sharpness: ConstrainDouble
+    focusDistance: ConstrainDouble
+    pan: bool | ConstrainDouble
+    tilt: bool | ConstrainDouble
+    zoom: bool | ConstrainDouble
+    torch: ConstrainBoolean
     displaySurface: ConstrainDOMString
     logicalSurface: ConstrainBoolean
     cursor: ConstrainDOMString
@@ -114,6 +138,23 @@ class MediaTrackSettings(TypedDict, total=False):
     echoCancellation: bool | str
     autoGainControl: bool
     noiseSuppression: bool
+    whiteBalanceMode: str
+    exposureMode: str
+    focusMode: str
+    pointsOfInterest: list["Point2D"]
+    exposureCompensation: float
+    exposureTime: float
+    colorTemperature: float
+    iso: float
+    brightness: float
+    contrast: float
+    saturation: float
+    sharpness: float
+    focusDistance: float
+    pan: float
+    tilt: float
+    zoom: float
+    torch: bool
     displaySurface: Literal["monitor", "window", "browser"]
     logicalSurface: bool
     cursor: Literal["never", "always", "motion"]
@@ -131,6 +172,21 @@ class DoubleRange(TypedDict):
 
     min: float
     max: float
+
+
+class MediaSettingsRange(TypedDict):
+    """The numbers that a control takes, and how far they are apart."""
+
+    min: float
+    max: float
+    step: float
+
+
+class Point2D(TypedDict, total=False):
+    """A point of the picture, from its upper left corner; each 0 to 1."""
+
+    x: float
+    y: float
 
 
 class MediaTrackCapabilities(TypedDict, total=False):
@@ -151,6 +207,22 @@ class MediaTrackCapabilities(TypedDict, total=False):
     echoCancellation: list[bool | str]
     autoGainControl: list[bool]
     noiseSuppression: list[bool]
+    whiteBalanceMode: list[str]
+    exposureMode: list[str]
+    focusMode: list[str]
+    exposureCompensation: MediaSettingsRange
+    exposureTime: MediaSettingsRange
+    colorTemperature: MediaSettingsRange
+    iso: MediaSettingsRange
+    brightness: MediaSettingsRange
+    contrast: MediaSettingsRange
+    saturation: MediaSettingsRange
+    sharpness: MediaSettingsRange
+    focusDistance: MediaSettingsRange
+    pan: MediaSettingsRange
+    tilt: MediaSettingsRange
+    zoom: MediaSettingsRange
+    torch: list[bool]
     displaySurface: str
     logicalSurface: bool
     cursor: list[str]
