@@ -105,6 +105,7 @@ def _publication(options: argparse.Namespace, config: Config) -> Publication:
         host=options.host,
         port=options.port,
         token=options.token,
+        control_token=options.control_token,
         authenticate=not options.no_auth,
         ice_servers=tuple(options.ice_server),
     )
@@ -178,6 +179,12 @@ def _parser() -> argparse.ArgumentParser:
         help="stun:HOST:PORT or turn:HOST:PORT?transport=udp,USER,PASSWORD; may be repeated",
     )
     add("--config", type=Path, metavar="FILE", help="a peer.toml; options count for more")
+    add(
+        "--control-token",
+        type=_token,
+        metavar="TOKEN",
+        help="what viewers must present who may control the camera (default: random)",
+    )
     add("--devices", action="store_true", help="list the devices, and exit")
     add("--doctor", action="store_true", help="say what is in the way of publishing, and exit")
     add("--json", action="store_true", help="with --devices or --doctor: as JSON")

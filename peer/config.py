@@ -43,6 +43,7 @@ class Config:
     host: str | None = None
     port: int | None = None
     token: str | None = None
+    control_token: str | None = None
     no_auth: bool | None = None
     no_resume: bool | None = None
     camera: tuple[CameraConfig, ...] = ()
@@ -75,6 +76,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "host": ((str,), "text"),
     "port": ((int,), "a number"),
     "token": ((str,), "text"),
+    "control_token": ((str,), "text"),
     "no_auth": ((bool,), "true or false"),
     "no_resume": ((bool,), "true or false"),
     "camera": ((list,), "tables, each as [[camera]]"),

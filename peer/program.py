@@ -27,6 +27,8 @@ class Publication:
     port: int = 8080
     token: str | None = None
     """What viewers must present; made up when None."""
+    control_token: str | None = None
+    """What viewers must present who may control the camera; made up when None."""
     authenticate: bool = True
     ice_servers: tuple[RTCIceServer, ...] = ()
 
@@ -47,6 +49,7 @@ async def publish(publication: Publication) -> int:
             host=publication.host,
             port=publication.port,
             token=token,
+            control_token=publication.control_token or generate_token(),
             open_to_all=not publication.authenticate,
         ),
         switchboard,
@@ -70,6 +73,7 @@ async def publish(publication: Publication) -> int:
         for warning in server.warnings:
             logger.warning("%s", warning)
         print(f"Watch at {server.url}", flush=True)
+        print(f"Control at {server.control_url}", flush=True)
         await stopping.wait()
         logger.info("leaving")
     except ServerStartError as error:

@@ -9,6 +9,7 @@ import aiortc
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
+    RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpTransceiver,
@@ -28,6 +29,7 @@ from .connection.aiortc_seam import (
     sends_codec,
     wants_media,
 )
+from .connection.control_channel import LABEL, ControlChannel
 from .connection.viewer_track import ViewerTrack
 
 logger = logging.getLogger(__name__)
@@ -94,13 +96,25 @@ class Publisher:
             if track.readyState == "live" or self._awaited(track)
         ]
 
+    def _camera(self) -> MediaStreamTrack | None:
+        """The track that viewers control."""
+        live = (track for track in self._stream.getVideoTracks() if track.readyState == "live")
+        return next((track for track in live if isinstance(track, MediaStreamTrack)), None)
+
+    def _applied(self, by: ControlChannel, settings: Mapping[str, Any]) -> None:
+        for viewer in self._viewers.values():
+            for control in viewer.controls:
+                if control is not by:
+                    control.tell(settings)
+
     def _resumed(self, ended: MediaStreamTrack, again: MediaStreamTrack) -> None:
         for viewer in self._viewers.values():
             viewer.replace_track(ended, again)
 
-    async def start_session(self, session_id: str, offer: str) -> str:
+    async def start_session(self, session_id: str, offer: str, *, may_control: bool = False) -> str:
         """Answer a viewer's offer.
 
+        :param may_control: whether the viewer may control the camera, over a data channel.
         :raises NotLive: every track of the stream has ended.
         :raises OfferMalformed: the offer can't be understood.
         :raises OfferRejected: it asks for none of the kinds that are on the air.
@@ -110,6 +124,8 @@ class Publisher:
             raise NotLive("the stream has ended")
         viewer = _Viewer(RTCPeerConnection(self._configuration))
         self._viewers[session_id] = viewer
+        if may_control:
+            viewer.let_control(self._camera, self._applied)
 
         @viewer.connection.on("connectionstatechange")
         async def changed() -> None:
@@ -160,6 +176,20 @@ class _Viewer:
         self.connected = asyncio.Event()
         self.reaper: asyncio.Task[None] | None = None
         self._views: list[ViewerTrack] = []
+        self.controls: list[ControlChannel] = []
+        """The channel by which the viewer controls the camera, if it has opened it."""
+
+    def let_control(
+        self,
+        camera: Callable[[], MediaStreamTrack | None],
+        applied: Callable[[ControlChannel, Mapping[str, Any]], None],
+    ) -> None:
+        """Obey what comes over the viewer's data channel for it."""
+
+        @self.connection.on("datachannel")
+        def opened(channel: RTCDataChannel) -> None:
+            if channel.label == LABEL and not self.controls:
+                self.controls.append(ControlChannel(channel, camera, applied))
 
     def replace_track(self, old: MediaStreamTrack, new: MediaStreamTrack) -> None:
         """Go on with another track where this one was sent."""
@@ -209,6 +239,8 @@ class _Viewer:
     async def close(self) -> None:
         if self.reaper is not None and self.reaper is not asyncio.current_task():
             self.reaper.cancel()
+        for control in self.controls:
+            await control.close()
         try:
             await self.connection.close()
         except AttributeError:

@@ -17,18 +17,34 @@ def generate_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def check_token(authorization: str | None, token: str | None) -> None:
+def check_token(
+    authorization: str | None, token: str | None, control_token: str | None = None
+) -> None:
     """Compare a request's Authorization header with the token; None as token lets everybody in.
 
+    :param control_token: another one, whose holder may control the cameras and so watch, too.
     :raises Unauthorized: it is missing or wrong.
     """
-    if token is None:
+    if token is None or may_control(authorization, control_token):
         return
-    scheme, _, given = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not given:
+    given = _bearer(authorization)
+    if not given:
         raise Unauthorized("a bearer token is needed")
-    if not hmac.compare_digest(given.strip().encode(), token.encode()):
+    if not hmac.compare_digest(given.encode(), token.encode()):
         raise Unauthorized("the token is wrong")
+
+
+def may_control(authorization: str | None, control_token: str | None) -> bool:
+    """Whether a request comes from somebody who may control the cameras."""
+    if control_token is None:
+        return False
+    return hmac.compare_digest(_bearer(authorization).encode(), control_token.encode())
+
+
+def _bearer(authorization: str | None) -> str:
+    """The bearer token of an Authorization header; empty without one."""
+    scheme, _, given = (authorization or "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
 
 
 def check_host(host: str | None, names: Collection[str]) -> None:

@@ -50,6 +50,8 @@ class ServerConfig:
     """0 for any free one."""
     token: str | None = None
     """What viewers must present; None lets everybody watch."""
+    control_token: str | None = None
+    """What viewers must present who may control the cameras, too; None lets nobody."""
     open_to_all: bool = False
     """Must be said to serve without a token on an address that others can reach."""
     names: frozenset[str] = frozenset()
@@ -92,11 +94,19 @@ class SignalingServer:
     @property
     def url(self) -> str:
         """The address for a person, token included: in the fragment, which no log ever sees."""
+        return self._url(self.config.token)
+
+    @property
+    def control_url(self) -> str:
+        """The address for a person who may control the cameras."""
+        return self._url(self.config.control_token)
+
+    def _url(self, token: str | None) -> str:
         host = self.config.host
         if host in ("0.0.0.0", "::", ""):
             host = _own_address()
         host = f"[{host}]" if ":" in host else host
-        fragment = f"#t={self.config.token}" if self.config.token is not None else ""
+        fragment = f"#t={token}" if token is not None else ""
         return f"http://{host}:{self.port}/{fragment}"
 
     async def start(self) -> None:
@@ -175,19 +185,23 @@ class SignalingServer:
 
     def _token_shown(self, request: web.Request) -> bool:
         if self.config.token is None:
-            return False
-        auth.check_token(request.headers.get("Authorization"), self.config.token)
+            return self._may_control(request)
+        self._check_token(request)
         return True
 
     def _check_token(self, request: web.Request) -> None:
-        auth.check_token(request.headers.get("Authorization"), self.config.token)
+        header, config = request.headers.get("Authorization"), self.config
+        auth.check_token(header, config.token, config.control_token)
+
+    def _may_control(self, request: web.Request) -> bool:
+        return auth.may_control(request.headers.get("Authorization"), self.config.control_token)
 
     # Handlers.
 
     async def _producers(self, request: web.Request) -> web.Response:
         self._check_token(request)
         producers = [{**p.meta, "id": p.id} for p in self.switchboard.producers()]
-        return web.json_response({"producers": producers})
+        return web.json_response({"producers": producers, "mayControl": self._may_control(request)})
 
     async def _options(self, request: web.Request) -> web.Response:
         return web.Response(status=204, headers=whep.options_headers(_methods(request)))
@@ -212,7 +226,9 @@ class SignalingServer:
         self._count_start(request.remote or "")
         offer = check_offer(await self._body(request), self._limits)
         offer = filter_candidates(offer, allow_loopback=auth.is_loopback(self.config.host))
-        session = await self.switchboard.start_session(request.match_info["producer"], offer)
+        session = await self.switchboard.start_session(
+            request.match_info["producer"], offer, may_control=self._may_control(request)
+        )
         return web.Response(status=201, text=session.answer, headers=whep.created_headers(session))
 
     async def _end_session(self, request: web.Request) -> web.Response:

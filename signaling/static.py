@@ -15,7 +15,7 @@ _TYPES = {
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; media-src 'self' blob:; connect-src 'self'; "
+        "default-src 'self'; media-src 'self' blob:; img-src 'self' blob:; connect-src 'self'; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
     "Referrer-Policy": "no-referrer",

@@ -24,9 +24,10 @@ class Producer(Protocol):
     def meta(self) -> Mapping[str, Any]:
         """What viewers are told of it, ready for JSON."""
 
-    async def start_session(self, session_id: str, offer: str) -> str:
+    async def start_session(self, session_id: str, offer: str, *, may_control: bool = False) -> str:
         """The answer to a viewer's offer.
 
+        :param may_control: whether the viewer may control the camera.
         :raises SignalingError: OfferMalformed, OfferRejected, NotLive, Overloaded.
         """
 
@@ -91,9 +92,12 @@ class Switchboard:
             raise NoSuchResource("there is no such session; it may have ended")
         return session
 
-    async def start_session(self, producer_id: str, offer: str) -> Session:
+    async def start_session(
+        self, producer_id: str, offer: str, *, may_control: bool = False
+    ) -> Session:
         """Let the producer answer a viewer's offer.
 
+        :param may_control: whether the viewer may control the camera.
         :raises SignalingError: NoSuchResource, Overloaded, and whatever the producer raises.
         """
         producer = self.producer(producer_id)
@@ -102,7 +106,7 @@ class Switchboard:
         id = secrets.token_urlsafe(32)
         self._starting += 1
         try:
-            answer = await producer.start_session(id, offer)
+            answer = await producer.start_session(id, offer, may_control=may_control)
         finally:
             self._starting -= 1
         session = self._sessions[id] = Session(id, producer, answer)

@@ -1,5 +1,6 @@
 // The page: what is on the air, the picture of it, and in plain words what happens.
 
+import { Controls } from "./controls.js";
 import { Details } from "./details.js";
 import { Statistics } from "./stats.js";
 import { WhepError, WhepSession } from "./whep.js";
@@ -16,8 +17,10 @@ const element = (id) => document.getElementById(id);
 const root = document.documentElement;
 const video = element("video");
 const details = new Details(element("facts"));
+const controls = new Controls(element("controls"));
 
 let token = new URLSearchParams(location.hash.slice(1)).get("t") ?? "";
+let mayControl = false;
 let producer = null;
 let session = null;
 let retries = 0;
@@ -41,13 +44,16 @@ async function listProducers() {
     headers: token ? { Authorization: `Bearer ${token}` } : {},
   });
   if (!response.ok) throw new WhepError(response.status, response.statusText, 0);
-  return (await response.json()).producers;
+  const answer = await response.json();
+  mayControl = answer.mayControl === true;
+  return answer.producers;
 }
 
 async function connect() {
   clearTimeout(retryTimer);
   session?.close();
   session = null;
+  controls.detach();
   show(retries ? "reconnecting" : "connecting", retries ? "Reconnecting" : "Connecting", "");
   const mine = new WhepSession(token);
   session = mine;
@@ -59,7 +65,10 @@ async function connect() {
     const stream = new MediaStream();
     mine.addEventListener("track", ({ detail: track }) => receive(mine, stream, track));
     mine.addEventListener("closed", () => retry("Connection lost", "The other side closed the connection, or can't be reached."));
-    await mine.start(`/whep/${encodeURIComponent(producer.id)}`);
+    mine.addEventListener("control", ({ detail: channel }) => {
+      if (session === mine) controls.attach(channel);
+    });
+    await mine.start(`/whep/${encodeURIComponent(producer.id)}`, mayControl);
     video.srcObject = stream;
     await play();
     watch(mine);

@@ -27,8 +27,16 @@ export class WhepSession extends EventTarget {
     return this.#connection;
   }
 
-  async start(endpoint) {
+  // control: whether to open the channel by which the camera is controlled; fires "control".
+  async start(endpoint, control = false) {
     const connection = this.#connection;
+    if (control) {
+      const channel = connection.createDataChannel("control");
+      channel.binaryType = "arraybuffer";
+      channel.addEventListener("open", () => {
+        this.dispatchEvent(new CustomEvent("control", { detail: channel }));
+      });
+    }
     for (const kind of ["video", "audio"]) {
       connection.addTransceiver(kind, { direction: "recvonly" });
     }

@@ -6,11 +6,19 @@ from .backend import Backend
 
 
 def system_backends() -> list[Backend]:
-    """The backends of this operating system's own devices; empty where there is none yet."""
-    if not sys.platform.startswith("linux"):
-        return []
-    from .alsa import AlsaBackend
-    from .screen import ScreenBackend
-    from .v4l2 import V4L2Backend
+    """The backends of this operating system's own devices; empty on an unknown one."""
+    if sys.platform == "darwin":
+        from .avfoundation import AVFoundationBackend
 
-    return [AlsaBackend(), V4L2Backend(), ScreenBackend()]
+        return [AVFoundationBackend()]
+    if sys.platform == "win32":
+        from .dshow import DirectShowBackend, GdiGrabBackend
+
+        return [DirectShowBackend(), GdiGrabBackend()]
+    if sys.platform.startswith("linux"):
+        from .alsa import AlsaBackend
+        from .screen import ScreenBackend
+        from .v4l2 import V4L2Backend
+
+        return [AlsaBackend(), V4L2Backend(), ScreenBackend()]
+    return []

@@ -13,6 +13,7 @@ START_SECONDS = 30.0  # a cold interpreter on a busy machine; it takes one
 EXIT_SECONDS = 15.0
 
 _ADDRESS = re.compile(r"Watch at (http\S+)")
+_CONTROL_ADDRESS = re.compile(r"Control at (http\S+)")
 
 
 class PeerProcess:
@@ -41,6 +42,12 @@ class PeerProcess:
         except TimeoutError:
             pass
         raise AssertionError(f"the peer did not print {pattern!r}: {list(self.log)}")
+
+    async def control_url(self) -> str:
+        """The address for who may control the camera."""
+        match = _CONTROL_ADDRESS.search(await self.logged(_CONTROL_ADDRESS.pattern))
+        assert match is not None, "the pattern matched"
+        return match[1]
 
     async def leave(self, number: int = signal.SIGINT) -> int:
         """Send a signal, and wait for the exit status."""

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from . import browsers, lab_network
 from .peers import PeerProcess, running_peer
+from .test_control import MOVE
 from .test_watch import hears, live, pictures
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -70,7 +71,7 @@ async def test_a_kernel_camera_is_watched_and_then_unplugged(
     chromium = browsers.find(browsers.CHROMIUM_NAMES, "chromium")
     wrapper = network.wrapper(chromium, tmp_path)
     async with browsers.chromium(str(wrapper), ["--no-sandbox"]) as browser:
-        page = await live(browser, peer.url)
+        page = await live(browser, await peer.control_url())
         seen = await pictures(page, 5)
         assert {(picture["width"], picture["height"]) for picture in seen} == {(640, 480)}
         for bar, lit in enumerate(BARS):
@@ -81,12 +82,27 @@ async def test_a_kernel_camera_is_watched_and_then_unplugged(
         await page.wait_for("pictures.changes(0, 0, 0.5, 0.1)", timeout=browsers.WAIT_SECONDS)
         await hears(page, TONE)
 
+        # Brightness, set by the page, by the driver put into the picture, seen by the page.
+        await page.wait_for("!document.getElementById('controls').hidden")
+        await page.evaluate(MOVE.format(name="brightness", value=200))
+        await page.wait_for(
+            "pictures.next(1).then(() => Math.min(...pictures.colour(0.01, 0.85, 0.05, 0.1)) > 225)"
+        )
+        await page.evaluate(MOVE.format(name="brightness", value=128))
+        assert page.errors == []
+
         await say(peer, "echo vivid.0 > /sys/bus/platform/drivers/vivid/unbind")
         await peer.logged("lost vivid")
         await page.wait_for(
-            'document.getElementById("status-text").textContent === "The camera is gone, waiting for it"'
+            'document.getElementById("status-text").textContent'
+            ' === "The camera is gone, waiting for it"'
         )
         await hears(page, TONE)  # the sound goes on
         assert sum("lost vivid" in line for line in peer.log) == 1
         assert peer.process.returncode is None
+
+        await say(peer, "echo vivid.0 > /sys/bus/platform/drivers/vivid/bind")
+        await peer.logged("vivid is back")
+        await page.wait_for('document.documentElement.dataset.picture === "fresh"')
+        await page.wait_for("pictures.changes(0, 0, 0.5, 0.1)", timeout=browsers.WAIT_SECONDS)
         assert page.errors == []

@@ -28,11 +28,14 @@ class Viewer:
 
 
 async def offer(
-    kinds: tuple[str, ...] = ("video", "audio"), codec: str | None = None
+    kinds: tuple[str, ...] = ("video", "audio"),
+    codec: str | None = None,
+    channel: str | None = None,
 ) -> tuple[RTCPeerConnection, str]:
     """A connection that wants to receive, and its offer.
 
     :param codec: the only one that it can decode; all that aiortc has by default.
+    :param channel: the label of a data channel, which is then its `control` attribute.
     """
     gather_loopback_when_alone()
     connection = RTCPeerConnection(
@@ -43,6 +46,8 @@ async def offer(
         if codec is not None:
             known = RTCRtpReceiver.getCapabilities(kind).codecs
             transceiver.setCodecPreferences([one for one in known if one.name == codec])
+    if channel is not None:
+        connection.control = connection.createDataChannel(channel)  # type: ignore[attr-defined]
     await connection.setLocalDescription(await connection.createOffer())
     return connection, connection.localDescription.sdp
 

@@ -17,6 +17,7 @@ from signaling import (
 )
 
 TOKEN = "0123456789abcdef0123456789"
+CONTROL_TOKEN = "abcdef0123456789abcdef0123"
 ANSWER = "v=0\r\na=answer\r\n"
 
 # Short enough to wait for, and nothing in the tests is slower than this for honest reasons.
@@ -38,17 +39,19 @@ class StubProducer:
     offers: dict[str, str] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
     failure: SignalingError | None = None
+    may_control: list[bool] = field(default_factory=list)
 
     @property
     def meta(self) -> Mapping[str, Any]:
         return {"label": "Camera", "live": True, "tracks": []}
 
-    async def start_session(self, session_id: str, offer: str) -> str:
+    async def start_session(self, session_id: str, offer: str, *, may_control: bool = False) -> str:
         if self.failure is not None:
             raise self.failure
         if "a=refuse-me" in offer:
             raise OfferRejected("no")
         self.offers[session_id] = offer
+        self.may_control.append(may_control)
         return ANSWER
 
     async def end_session(self, session_id: str) -> None:

@@ -17,7 +17,7 @@ from signaling import (
     Switchboard,
 )
 
-from .conftest import ANSWER, LIMITS, TOKEN, StubProducer
+from .conftest import ANSWER, CONTROL_TOKEN, LIMITS, TOKEN, StubProducer
 from .test_sdp_guard import OFFER, candidate
 
 SDP = {"Content-Type": "application/sdp"}
@@ -263,8 +263,49 @@ async def test_no_path_leads_out_of_the_page(server: SignalingServer, path: str)
 async def test_the_list_of_producers(http: aiohttp.ClientSession) -> None:
     async with http.get("/api/producers") as response:
         assert await response.json() == {
-            "producers": [{"id": "camera", "label": "Camera", "live": True, "tracks": []}]
+            "producers": [{"id": "camera", "label": "Camera", "live": True, "tracks": []}],
+            "mayControl": False,
         }
+
+
+@pytest.mark.parametrize(
+    ("token", "bearer", "status", "may_control"),
+    [
+        (TOKEN, TOKEN, 201, False),
+        (TOKEN, CONTROL_TOKEN, 201, True),
+        (TOKEN, "something else entirely", 401, None),
+        (None, CONTROL_TOKEN, 201, True),
+        (None, "something else entirely", 201, False),
+    ],
+)
+async def test_only_the_control_token_lets_control(
+    producer: StubProducer,
+    token: str | None,
+    bearer: str,
+    status: int,
+    may_control: bool | None,
+) -> None:
+    switchboard = Switchboard()
+    switchboard.add_producer(producer)
+    config = ServerConfig(port=0, token=token, control_token=CONTROL_TOKEN)
+    server = SignalingServer(config, switchboard)
+    await server.start()
+    base = server.url.partition("#")[0]
+    headers = {"Authorization": f"Bearer {bearer}", "Origin": base.rstrip("/")}
+    try:
+        assert server.control_url.endswith(f"#t={CONTROL_TOKEN}")
+        async with aiohttp.ClientSession(headers=headers) as http:
+            async with http.get(f"{base}api/producers") as response:
+                if status == 201:
+                    assert (await response.json())["mayControl"] is may_control
+            posted = http.post(
+                f"{base}whep/camera", data=OFFER, headers={"Content-Type": "application/sdp"}
+            )
+            async with posted as response:
+                assert response.status == status
+        assert producer.may_control == ([] if may_control is None else [may_control])
+    finally:
+        await server.stop()
 
 
 async def test_a_busy_port_is_one_clear_line(server: SignalingServer) -> None:
