@@ -96,8 +96,9 @@ class V4L2Controls:
 
         :raises OSError: the driver refuses.
         """
-        ordered = sorted(values, key=lambda name: not name.endswith("Mode"))
-        settings = [one for name in ordered for one in self._knobs[name].settings(values[name])]
+        settings = [
+            one for name in in_order(values) for one in self._knobs[name].settings(values[name])
+        ]
         entries = (abi.v4l2_ext_control * len(settings))()
         for entry, (id, value) in zip(entries, settings, strict=True):
             entry.id, entry.u.value = id, value
@@ -109,6 +110,11 @@ class V4L2Controls:
                 raise
             for id, value in settings:
                 abi.set_control(self._fd, id, value)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Properties in the order in which they are to be set: modes before what depends on them."""
+    return sorted(names, key=lambda name: not name.endswith("Mode"))
 
 
 def knobs(fd: int) -> Iterable[Knob]:

@@ -17,7 +17,10 @@ IDL: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "idl.json")
 ]
 
 # Members of the IDL that are not offered, each with the reason.
-LEFT_OUT: dict[str, str] = {}
+LEFT_OUT: dict[str, str] = {
+    "Blob.stream": "what is in memory as a whole needs no reading in pieces",
+    "Blob.textStream": "the same",
+}
 
 # Public members that the IDL does not have, each with the reason.
 ADDED = {
@@ -28,6 +31,7 @@ ADDED = {
         "closed",
     },
     "MediaStreamTrack": {"recv", "reader"},  # how a program reads samples
+    "ImageBitmap": {"to_ndarray", "to_frame", "to_jpeg", "to_png"},  # there is no canvas
     "Permissions": {
         "handler", "state", "set_state", "request", "on_revocation",  # the policy itself
     },

@@ -143,6 +143,18 @@ async def test_the_picture_changes(
     await picture(track, lambda after: bool(check(before, after)))
 
 
+@pytest.mark.spec("4.16")
+async def test_exposure_time_matters_in_manual_mode_only(media_devices: MediaDevices) -> None:
+    track = await camera(media_devices)
+    before = await picture(track)
+    await track.applyConstraints({"exposureTime": 40})
+    assert track.getSettings()["exposureTime"] == 40
+    for _ in range(5):
+        assert (await picture(track)).mean() > before.mean() * 0.9
+    await track.applyConstraints({"exposureTime": 40, "exposureMode": "manual"})
+    await picture(track, lambda after: bool(after.mean() < before.mean() * 0.6))
+
+
 async def test_a_zoomed_picture_is_the_middle_enlarged_and_panning_moves_it(
     media_devices: MediaDevices,
 ) -> None:

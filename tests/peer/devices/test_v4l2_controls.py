@@ -12,6 +12,7 @@ from peer.devices.v4l2_controls import (
     EXPOSURE_MANUAL,
     EXPOSURE_SHUTTER,
     exposure_knob,
+    in_order,
     menu_knob,
     mode_knob,
     number_knob,
@@ -112,3 +113,9 @@ def test_of_four_exposure_modes_cameras_have_two(
     assert knob.settings("manual") == [(ControlID.EXPOSURE_AUTO, manual)]
     if automatic is not None:
         assert knob.settings("continuous") == [(ControlID.EXPOSURE_AUTO, automatic)]
+
+
+@pytest.mark.spec("4.16")
+def test_modes_are_set_before_the_values_that_depend_on_them() -> None:
+    names = ["exposureTime", "exposureMode", "zoom", "focusDistance", "focusMode"]
+    assert in_order(names) == ["exposureMode", "focusMode", "exposureTime", "zoom", "focusDistance"]
