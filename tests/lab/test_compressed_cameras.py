@@ -152,4 +152,3 @@ async def test_what_the_camera_compressed_is_what_the_viewer_is_sent(
                 assert packet.is_keyframe
                 assert bytes(packet) in feeder.written
             await publisher.close()
-

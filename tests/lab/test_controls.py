@@ -1,14 +1,17 @@
 """The controls of the kernel's camera, set from Python and seen in its picture."""
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.ExifTags import Base
 
-from peer import MediaDevices, MediaStreamTrack, OverconstrainedError
+from peer import ImageCapture, MediaDevices, MediaStreamTrack, OverconstrainedError
 from peer.devices import v4l2_abi as abi
 from peer.devices.v4l2 import V4L2Backend
 
@@ -97,3 +100,21 @@ async def test_controls_stay_when_a_camera_is_opened(camera: Path) -> None:
     devices.end()
     await devices.closed()
     assert of_the_kernel(camera, abi.ControlID.BRIGHTNESS, 128) == 128
+
+
+@pytest.mark.spec("9.3")
+async def test_a_photograph_has_the_camera_s_largest_size(track: MediaStreamTrack) -> None:
+    """The camera changes its mode for it, and back; viewers keep their size."""
+    seen: list[str] = []
+    for name in ("mute", "unmute", "ended"):
+        track.addEventListener(name, lambda event: seen.append(event.type))
+    await track.applyConstraints({"width": 640, "height": 480, "brightness": 140})
+    capture = ImageCapture(track)
+    largest = (await capture.getPhotoCapabilities())["imageWidth"]["max"]
+    photo = await capture.takePhoto()
+    assert seen == ["mute", "unmute"]
+    image = Image.open(io.BytesIO(bytes(photo)))
+    assert image.width == largest > 640
+    assert "brightness 140" in image.getexif()[Base.ImageDescription]
+    frame = await track.recv()
+    assert (frame.width, frame.height) == (640, 480)  # type: ignore[union-attr]
