@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from .backend import AudioMode, Captured, DeviceDescription, DeviceError, DeviceLost, Mode
 from .hotplug import watch_paths
 from .nodes import forbidden, open_error, physical_parent, read_attribute
+from .sample_clock import SampleClock
 
 NODES = "/dev/snd/pcm*c"
 CONFIGURATION = "/usr/share/alsa"
@@ -161,37 +162,6 @@ class AlsaCapture:
 
     def close(self) -> None:
         self._container.close()
-
-
-class SampleClock:
-    """When samples were captured: as even as the card's clock, and right on average.
-
-    A reader is woken late by some milliseconds, each time by others; the card isn't.
-    """
-
-    RESTART = 0.05
-    """Seconds behind that can only be samples that the card has dropped."""
-    GAIN = 0.05
-    """The part of the difference from the measured time that one chunk makes good."""
-    MOST = 0.001
-    """Seconds that one chunk makes good at most, so that time never goes back."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._rate = sample_rate
-        self._next: float | None = None
-
-    def stamp(self, samples: int, now: float) -> float:
-        """The time of the first of so many samples, the last of which was captured by now."""
-        duration = samples / self._rate
-        measured = now - duration
-        if self._next is None or measured - self._next > self.RESTART:
-            at = measured
-        else:
-            late = measured - self._next
-            at = self._next + max(-self.MOST, min(self.MOST, late * self.GAIN))
-            at = min(at, now)  # a backlog that comes in one burst is not of the future
-        self._next = at + duration
-        return at
 
 
 def use_system_alsa() -> None:

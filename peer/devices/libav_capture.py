@@ -12,7 +12,8 @@ from av import AudioFrame, AudioResampler, AudioStream, Packet, VideoFrame, Vide
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
 
-from .alsa import NON_BLOCKING, SampleClock
+from .alsa import NON_BLOCKING
+from .sample_clock import SampleClock
 from .backend import AudioMode, Captured, DeviceError, DeviceLost, EncodedPicture, Mode, VideoMode
 
 READ_TIMEOUT = 0.1

@@ -17,8 +17,11 @@ def system_backends() -> list[Backend]:
         return [DirectShowBackend(), GdiGrabBackend()]
     if sys.platform.startswith("linux"):
         from .alsa import AlsaBackend
+        from .pulse import PulseBackend
         from .screen import ScreenBackend
+        from .sound import SoundBackend
         from .v4l2 import V4L2Backend
 
-        return [AlsaBackend(), V4L2Backend(), ScreenBackend()]
+        sound = SoundBackend(PulseBackend(), AlsaBackend())
+        return [sound, V4L2Backend(), ScreenBackend()]
     return []

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from peer.devices.alsa import AlsaBackend, SampleClock, hda_modes, usb_modes, use_system_alsa
+from peer.devices.alsa import AlsaBackend, hda_modes, usb_modes, use_system_alsa
 from peer.devices.backend import AudioMode
+from peer.devices.sample_clock import SampleClock
 
 CARDS = """\
  0 [PCH            ]: HDA-Intel - HDA Intel PCH
