@@ -22,12 +22,13 @@ SECTIONS = {
     "6": "getUserMedia",
     "7": "Devices",
     "8": "applyConstraints, getConstraints, getCapabilities",
+    "9": "ImageCapture",
     "10": "Extensions",
     "11": "getDisplayMedia",
 }
 HEAD = """# Conformance
 
-Which rule of Media Capture and Streams, of its extensions and of Screen Capture which test shows.
+Which rule of Media Capture and Streams, its extensions, Image Capture and Screen Capture which test shows.
 Written by `scripts/conformance` from the tests themselves; a test fails when it is out of date.
 Tests under `tests/lab` run on kernel devices, the others on virtual ones.
 """

@@ -13,8 +13,8 @@ from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
 
 from .alsa import NON_BLOCKING
-from .sample_clock import SampleClock
 from .backend import AudioMode, Captured, DeviceError, DeviceLost, EncodedPicture, Mode, VideoMode
+from .sample_clock import SampleClock
 
 READ_TIMEOUT = 0.1
 """Seconds until `read()` answers that there is nothing: the protocol's limit."""

@@ -9,7 +9,6 @@ from av import AudioFrame
 
 from . import libpulse
 from .alsa import STANDARD_RATES
-from .sample_clock import SampleClock
 from .backend import (
     AudioMode,
     Captured,
@@ -23,6 +22,7 @@ from .backend import (
 from .nodes import physical_parent
 from .pulse_connection import Connection, Defaults, PulseError, Recording, SourceDetails
 from .pulse_watch import watch_server
+from .sample_clock import SampleClock
 
 logger = logging.getLogger(__name__)
 

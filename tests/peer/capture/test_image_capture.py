@@ -94,7 +94,7 @@ async def test_nothing_works_once_the_track_has_ended(
         await getattr(capture, method)()
 
 
-@pytest.mark.spec("9.2", "15.4")
+@pytest.mark.spec("9.2")
 async def test_a_disabled_or_muted_track_has_no_frame_to_grab(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
