@@ -28,8 +28,8 @@ SECTIONS = {
 }
 HEAD = """# Conformance
 
-Which rule of Media Capture and Streams, its extensions, Image Capture and Screen Capture which test shows.
-Written by `scripts/conformance` from the tests themselves; a test fails when it is out of date.
+Which rule of Media Capture and Streams, its extensions, Image Capture and Screen Capture which test
+shows. Written by `scripts/conformance` from the tests; a test fails when it is out of date.
 Tests under `tests/lab` run on kernel devices, the others on virtual ones.
 """
 
