@@ -10,7 +10,6 @@ again when one is enabled.
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -89,17 +88,17 @@ class SharedDevice:
             if self._released and sink in self._sinks:
                 sink.configure(selection.settings, wanted, wanted)  # in force once it is back
                 sink.constraints = constraints
+                sink.controls = {
+                    name: selection.settings[name] for name in self.constrainable.controls
+                }
                 return
             pinned = selection.settings.get("resizeMode") == "none" and (
                 "resizeMode" in constraints.required
             )
             source = await self._run_in(wanted, others, exactly=pinned)
             try:
-                if self.constrainable.controls:
-                    # Now that it is open, what nothing is asked of is known, and stays.
-                    chosen = self._select(others, constraints).settings
-                    await self._set_controls(source, chosen)
-            except DeviceError:
+                await self._set_controls(source, others, constraints)
+            except BaseException:
                 self._supply(source)
                 raise
             if not sink.ended:  # it may have been stopped while the device opened
@@ -221,10 +220,15 @@ class SharedDevice:
             await source.set_mode(mode)
             return await PictureSink(SETTLING).picture(source)
         finally:
-            if source.alive and source.mode != before:
-                await source.set_mode(before)
-            for sink in sinks:
-                sink.interrupt(source.muted)
+            try:
+                if source.alive and source.mode != before:
+                    await source.set_mode(before)
+            finally:
+                for sink in self._sinks:  # it may have refused to go back
+                    assert isinstance(source.mode, VideoMode), "a camera has no other"
+                    sink.device_switched(source.mode)
+                for sink in sinks:
+                    sink.interrupt(source.muted)
 
     async def closed(self) -> None:
         """Wait until the device is released, when no track captures from it any more."""
@@ -235,8 +239,18 @@ class SharedDevice:
             if self._source is not None and not self._sinks:
                 await self._source.wait_closed()
 
-    async def _set_controls(self, source: Source, settings: Mapping[str, Any]) -> None:
-        """Set those of the device's controls that are to have another value."""
+    async def _set_controls(
+        self, source: Source, others: list[TrackSink], constraints: TrackConstraints
+    ) -> None:
+        """Set those of the device's controls that are to have another value for a track.
+
+        Once it is open it is known what they are set to; what nothing is asked of stays so.
+
+        :raises DeviceError: the device refuses.
+        """
+        if not self.constrainable.controls:
+            return
+        settings = self._select(others, constraints).settings
         changed = {
             name: settings[name]
             for name in self.constrainable.controls
@@ -278,7 +292,12 @@ class SharedDevice:
                         wanted = mode
                         break
                 assert wanted is not None, "a track that captures has settled"
-                self._supply(await self._run_in(wanted, []))
+                source = await self._run_in(wanted, [])
+                for sink in self._sinks:  # what was asked for meanwhile
+                    others = [other for other in self._sinks if other is not sink]
+                    await self._set_controls(source, others, sink.constraints)
+                    sink.controls = source.controls
+                self._supply(source)
         except DeviceError as error:
             logger.warning("%s can't be taken again: %s", self.description.label, error)
             for sink in list(self._sinks):

@@ -18,7 +18,6 @@ SAMPLES_S16LE = 3  # pa_sample_format
 SERVER_DECIDES = 0xFFFFFFFF
 
 STREAM_START_CORKED = 0x0001  # pa_stream_flags
-STREAM_INTERPOLATE_TIMING = 0x0002
 STREAM_AUTO_TIMING_UPDATE = 0x0008
 STREAM_DONT_MOVE = 0x0200
 STREAM_ADJUST_LATENCY = 0x2000
@@ -108,6 +107,7 @@ ServerCallback = ctypes.CFUNCTYPE(None, c_void_p, POINTER(ServerInfo), c_void_p)
 SourceCallback = ctypes.CFUNCTYPE(None, c_void_p, POINTER(SourceInfo), c_int, c_void_p)
 SourceOutputCallback = ctypes.CFUNCTYPE(None, c_void_p, POINTER(SourceOutputInfo), c_int, c_void_p)
 EventCallback = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_uint32, c_void_p)
+TimingCallback = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
 
 PROTOTYPES = {
     "pa_strerror": (c_char_p, c_int),
@@ -157,6 +157,7 @@ PROTOTYPES = {
     "pa_stream_peek": (c_int, c_void_p, POINTER(c_void_p), POINTER(c_size_t)),
     "pa_stream_drop": (c_int, c_void_p),
     "pa_stream_get_latency": (c_int, c_void_p, POINTER(c_uint64), POINTER(c_int)),
+    "pa_stream_set_latency_update_callback": (None, c_void_p, TimingCallback, c_void_p),
     "pa_stream_disconnect": (c_int, c_void_p),
     "pa_stream_unref": (None, c_void_p),
 }

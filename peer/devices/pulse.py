@@ -168,17 +168,18 @@ class PulseCapture:
             raise DeviceLost(f"{self._label} stopped delivering sound: {error}") from error
 
     def _take(self, recording: Recording) -> Captured | None:
-        age, now = recording.age, time.monotonic()
-        data = recording.take()
+        next_at, data = recording.next_at, recording.take()
         if not data:
+            recording.forget_time()
             return None
         samples = len(data) // self._bytes_per_sample
         frame = AudioFrame(format="s16", layout=self._layout, samples=samples, align=1)
         frame.sample_rate = self._sample_rate
         frame.planes[0].update(data)
         duration = samples / self._sample_rate
+        now = time.monotonic()
         # The sound of an output that is heard only later is of now: nothing is of the future.
-        end = now if age is None else min(now, now - age + duration)
+        end = now if next_at is None else min(now, next_at + duration)
         return Captured(frame, self._clock.stamp(samples, end))
 
     def _hear_of_mixer(self) -> None:

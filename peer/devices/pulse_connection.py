@@ -17,6 +17,11 @@ ANSWER_TIMEOUT = 1.0
 soon no longer waited for. (libpulse's own limit is 30 s.)"""
 LONGEST_QUEUE = 1.0
 """Seconds of sound that the server keeps for a program that doesn't read; then it drops some."""
+MEASURED_SHARE = 0.25
+"""The part of the difference from the time so far that one measurement makes good. Servers look at
+their clocks some milliseconds early or late; a device's own drifts by microseconds."""
+JUMP = 0.05
+"""Seconds of difference that can only be sound that was dropped."""
 CLIENT_NAME = b"getusermedia"
 """What mixers call this program."""
 
@@ -254,13 +259,19 @@ class Recording:
         self._connection = connection
         self._pulse = pulse = connection.pulse
         self._starting: int | None = None
+        self._bytes_a_second = 2 * channel_count * sample_rate
+        self._taken = 0  # bytes
+        self._flowing = False
+        self._began_at: float | None = None
         spec = libpulse.SampleSpec(libpulse.SAMPLES_S16LE, sample_rate, channel_count)
-        bytes_a_second = 2 * channel_count * sample_rate
         self._stream = pulse.pa_stream_new(connection.context, title.encode(), spec, None)
         if self._stream is None:
             raise connection.error()
+        self._timing_callback: Any = libpulse.TimingCallback(self._measure)
+        set_callback = pulse.pa_stream_set_latency_update_callback
+        set_callback(self._stream, self._timing_callback, None)
         buffers = libpulse.BufferAttributes(
-            maxlength=int(LONGEST_QUEUE * bytes_a_second),
+            maxlength=int(LONGEST_QUEUE * self._bytes_a_second),
             tlength=libpulse.SERVER_DECIDES,
             prebuf=libpulse.SERVER_DECIDES,
             minreq=libpulse.SERVER_DECIDES,
@@ -271,7 +282,6 @@ class Recording:
             | libpulse.STREAM_DONT_MOVE
             | libpulse.STREAM_ADJUST_LATENCY
             | libpulse.STREAM_AUTO_TIMING_UPDATE
-            | libpulse.STREAM_INTERPOLATE_TIMING
         )
         try:
             if pulse.pa_stream_connect_record(self._stream, source.encode(), buffers, flags) < 0:
@@ -329,21 +339,43 @@ class Recording:
             # A hole has a size and no data: time went on in silence.
             taken.append(ctypes.string_at(data, size.value) if data else bytes(size.value))
             self._pulse.pa_stream_drop(self._stream)
+            self._taken += size.value
+            self._flowing = True
         return b"".join(taken)
 
     @property
-    def age(self) -> float | None:
-        """Seconds since the next sample was captured; None while that isn't known. Negative for
-        the sound of an output that isn't to be heard yet."""
-        latency, negative = ctypes.c_uint64(), ctypes.c_int()
-        if self._pulse.pa_stream_get_latency(self._stream, latency, negative) < 0:
+    def next_at(self) -> float | None:
+        """`time.monotonic()` when the next sample was captured; None while that isn't known. Of
+        the sound of an output, when it is to be heard, which may be yet to come."""
+        if self._began_at is None:
             return None
-        return (-latency.value if negative else latency.value) / 1e6
+        return self._began_at + self._taken / self._bytes_a_second
+
+    def forget_time(self) -> None:
+        """The samples have stopped for a while, and time hasn't."""
+        self._flowing, self._began_at = False, None
+
+    def _measure(self, stream: int, data: int) -> None:
+        """The server has said where it is. (libpulse's own smoothing of that is not used: with
+        PipeWire it runs away, and takes seconds to recover from a source that begins slowly.)"""
+        age, negative = ctypes.c_uint64(), ctypes.c_int()
+        if not self._flowing:
+            return
+        if self._pulse.pa_stream_get_latency(self._stream, age, negative) < 0:
+            return
+        next_at = time.monotonic() + (age.value if negative else -age.value) / 1e6
+        began_at = next_at - self._taken / self._bytes_a_second
+        if self._began_at is None or abs(began_at - self._began_at) > JUMP:
+            self._began_at = began_at
+        else:
+            self._began_at += (began_at - self._began_at) * MEASURED_SHARE
 
     def close(self) -> None:
         """End it. Not to be called twice, nor after the connection is closed."""
         if self._starting is not None:
             self._pulse.pa_operation_unref(self._starting)
+        nothing = libpulse.TimingCallback()
+        self._pulse.pa_stream_set_latency_update_callback(self._stream, nothing, None)
         self._pulse.pa_stream_disconnect(self._stream)
         self._pulse.pa_stream_unref(self._stream)
 

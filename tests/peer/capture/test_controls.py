@@ -251,6 +251,26 @@ async def test_the_lamp_goes_out_with_the_track(
     assert backend.controls(PHONE)["torch"] is False
 
 
+@pytest.mark.spec("2.15")
+async def test_what_is_set_while_the_device_is_released_is_in_force_when_it_is_back(
+    media_devices: MediaDevices, backend: VirtualBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peer.capture.shared_device.RELEASE_DELAY", 0.0)
+    track = await camera(media_devices)
+    source = track._device._source
+    assert source is not None
+    track.enabled = False
+    await source.wait_closed()
+    await track.applyConstraints({"zoom": 3})
+    assert track.getSettings()["zoom"] == 3
+    assert backend.controls(PHONE)["zoom"] == 1, "nobody holds it"
+    track.enabled = True
+    await track.recv()
+    while backend.controls(PHONE)["zoom"] != 3:
+        await track.recv()
+    assert track.getSettings()["zoom"] == 3
+
+
 async def test_controls_stay_where_they_are_when_nobody_asks(
     media_devices: MediaDevices, backend: VirtualBackend
 ) -> None:
