@@ -1,36 +1,22 @@
-"""A file or stream of media as devices: one container, read in one thread for all its captures.
+"""A file or stream of media as captures: one container, read in one thread for all of them.
 
 The thread puts packets into histories that reach back to the last key frame, so that a capture
 which opens later begins at once. Each capture takes packets apart in its own thread, and waits
 until they are due; one that isn't read, or decodes too slowly, goes on at a newer key frame.
 """
 
-import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from av import AudioFrame, AudioResampler, BitStreamFilterContext, Packet, VideoFrame
-from av.codec.context import ThreadType
-from av.container import InputContainer
+from av import AudioFrame, Packet, VideoFrame
 from av.error import FFmpegError
-from av.stream import Disposition
 
-from .backend import (
-    AudioMode,
-    Captured,
-    DeviceBusy,
-    DeviceDescription,
-    DeviceError,
-    DeviceLost,
-    EncodedPicture,
-    Mode,
-    VideoMode,
-)
+from .backend import Captured, DeviceError, DeviceLost, EncodedPicture, Mode, VideoMode
+from .unpack import KINDS, SOUND_RATE, Connection, Kind
 
 READ_TIMEOUT = 0.1
 """Seconds until `read()` answers that there is nothing: the protocol's limit."""
@@ -46,169 +32,6 @@ server is silent that is later, and then it ends by itself."""
 SQUEEZE = 1e-3
 """Pictures before the first wanted one, which that one builds on, are shown in this part of their
 time: ten seconds of them within ten milliseconds."""
-SOUND_RATE = 48000
-"""Samples a second, which Opus needs no conversion for."""
-ASSUMED_RATE = 30.0
-"""Frames a second where a stream doesn't say."""
-SEQUENCE_PARAMETER_SET = re.compile(rb"\x00\x00\x01[\x27\x47\x67]")
-"""The start of one in H.264's Annex B."""
-PASSED_THROUGH = ("yuv420p", "yuvj420p")
-"""Pixel formats of the H.264 that every decoder understands."""
-
-Kind = Literal["video", "audio"]
-KINDS: tuple[Kind, ...] = ("video", "audio")
-DEVICE_KINDS: dict[Kind, Literal["videoinput", "audioinput"]] = {
-    "video": "videoinput",
-    "audio": "audioinput",
-}
-Piece = tuple[float, VideoFrame | AudioFrame | EncodedPicture, float]
-"""Position in the container, what is to be seen or heard there, and for how long; in seconds."""
-
-
-class Connection:
-    """An open container: what is in it, and what takes its packets apart.
-
-    :raises DeviceError: there is neither picture nor sound in it.
-    """
-
-    def __init__(self, container: InputContainer) -> None:
-        self.container = container
-        pictures = [
-            stream
-            for stream in container.streams.video
-            if stream.codec_context
-            and stream.codec_context.width
-            and not stream.disposition & Disposition.attached_pic
-        ]
-        sounds = [
-            stream
-            for stream in container.streams.audio
-            if stream.codec_context and stream.codec_context.channels
-        ]
-        self._streams: list[Any] = [*pictures[:1], *sounds[:1]]
-        if not self._streams:
-            raise DeviceError("there is neither a picture nor sound in it that can be decoded")
-        self.unpackers: dict[str, PictureUnpacker | SoundUnpacker] = {}
-        if pictures:
-            self.unpackers["video"] = PictureUnpacker(pictures[0])
-        if sounds:
-            self.unpackers["audio"] = SoundUnpacker(sounds[0])
-        self.origin = (container.start_time or 0) / 1e6
-        """The time stamp with which the content begins, in seconds."""
-        self.format = container.format.name
-        self._frame_rate_is_set = False
-        self.duration = None if container.duration is None else container.duration / 1e6
-        """Seconds of a recording, as far as the container knows; None of what has no end."""
-
-    @property
-    def modes(self) -> dict[str, Mode]:
-        """The mode of each kind that is there."""
-        return {kind: unpacker.mode for kind, unpacker in self.unpackers.items()}
-
-    def set_frame_rate(self, rate: float) -> None:
-        """Show pictures at this rate, whatever the container says."""
-        unpacker = self.unpackers["video"]
-        assert isinstance(unpacker, PictureUnpacker), "only pictures have a frame rate"
-        unpacker.mode = replace(unpacker.mode, frame_rate=rate)
-        self._frame_rate_is_set = True
-
-    def duration_of(self, packet: "Packet[Any]") -> float:
-        """Seconds that a packet lasts."""
-        if packet.duration and not self._frame_rate_is_set:
-            return float(packet.duration * packet.time_base)
-        mode = self.unpackers[packet.stream.type].mode
-        return 1 / mode.frame_rate if isinstance(mode, VideoMode) else 0.0
-
-    def packets(self) -> "Iterator[tuple[str, Packet[Any]]]":
-        """The packets with their kind; at the end an empty one of each, which ends decoding."""
-        for packet in self.container.demux(self._streams):
-            yield packet.stream.type, packet
-
-
-class PictureUnpacker:
-    """Turns packets into frames, or H.264 packets without B-frames into pictures as they are."""
-
-    def __init__(self, stream: Any) -> None:
-        self._codec = codec = stream.codec_context
-        rate = float(stream.average_rate or stream.guessed_rate or ASSUMED_RATE)
-        self._duration = 1 / rate
-        self._next = 0.0
-        self._filter: BitStreamFilterContext | None = None
-        self._parameter_sets = b""
-        if codec.name == "h264" and not codec.has_b_frames and codec.pix_fmt in PASSED_THROUGH:
-            self._filter = BitStreamFilterContext("h264_mp4toannexb", stream)
-            extradata = codec.extradata or b""
-            self._parameter_sets = extradata if extradata.startswith(b"\0\0") else b""
-        else:
-            codec.thread_type = ThreadType.AUTO
-        pixel_format = "h264" if self._filter else ""
-        self.mode = VideoMode(codec.width, codec.height, rate, pixel_format)
-
-    def restart(self) -> None:
-        """What follows doesn't build upon what was before."""
-        if self._filter:
-            self._filter.flush()
-        elif self._codec.is_open:
-            self._codec.flush_buffers()
-
-    def unpack(self, packet: "Packet[Any]") -> list[Piece]:
-        if self._filter:
-            if not packet.size:
-                return []
-            # A copy, for the filter empties what it gets, and another capture may need it.
-            whole = b"".join(bytes(part) for part in self._filter.filter(Packet(bytes(packet))))
-            picture = self._picture(whole, packet.is_keyframe)
-            return [self._piece(seconds(packet), picture)] if whole else []
-        pieces = []
-        for frame in self._codec.decode(packet):
-            frame.pict_type = 0  # else it would tell an encoder to make a key frame
-            pieces.append(self._piece(frame.time, frame))
-        return pieces
-
-    def _picture(self, data: bytes, keyframe: bool) -> EncodedPicture:
-        if keyframe and not _has_parameter_sets(data):
-            data = self._parameter_sets + data
-            keyframe = bool(self._parameter_sets)
-        return EncodedPicture("h264", data, keyframe)
-
-    def _piece(self, position: float | None, content: VideoFrame | EncodedPicture) -> Piece:
-        if position is None:
-            position = self._next
-        self._next = position + self._duration
-        return position, content, self._duration
-
-
-class SoundUnpacker:
-    """Turns packets into packed 16 bit samples, mono or stereo, of 48 kHz."""
-
-    def __init__(self, stream: Any) -> None:
-        self._codec = stream.codec_context
-        channels = min(self._codec.channels, 2)
-        self.mode = AudioMode(SOUND_RATE, channels)
-        self._layout = "mono" if channels == 1 else "stereo"
-        self._resampler = AudioResampler("s16", self._layout, SOUND_RATE)
-        self._next = 0.0
-
-    def restart(self) -> None:
-        """What follows doesn't go on from what was before."""
-        if self._codec.is_open:
-            self._codec.flush_buffers()
-        self._resampler = AudioResampler("s16", self._layout, SOUND_RATE)
-
-    def unpack(self, packet: "Packet[Any]") -> list[Piece]:
-        pieces: list[Piece] = []
-        frames: list[AudioFrame | None] = [*self._codec.decode(packet)]
-        if not packet.size:
-            frames.append(None)
-        for frame in frames:
-            for sound in self._resampler.resample(frame):
-                if not sound.samples:
-                    continue
-                position = self._next if sound.time is None else sound.time
-                duration = sound.samples / SOUND_RATE
-                self._next = position + duration
-                pieces.append((position, sound, duration))
-        return pieces
 
 
 class Timing(NamedTuple):
@@ -456,16 +279,6 @@ class MediaCapture:
         self._due.append((captured._replace(at=at), duration, mode))
 
 
-def seconds(packet: "Packet[Any]") -> float | None:
-    """The packet's time stamp in seconds, if it has one."""
-    stamp = packet.pts if packet.pts is not None else packet.dts
-    return None if stamp is None else float(stamp * packet.time_base)
-
-
-def _has_parameter_sets(data: bytes) -> bool:
-    return SEQUENCE_PARAMETER_SET.search(data) is not None
-
-
 def _from(frame: AudioFrame, seconds: float) -> AudioFrame | None:
     """What of a packed frame is after so many seconds; None when that is nothing."""
     first = max(0, round(seconds * frame.sample_rate))
@@ -477,109 +290,3 @@ def _from(frame: AudioFrame, seconds: float) -> AudioFrame | None:
     rest = AudioFrame.from_ndarray(samples, format="s16", layout=frame.layout.name)
     rest.sample_rate = frame.sample_rate
     return rest
-
-
-class MediaBackend:
-    """At most one camera and one microphone: the picture and the sound of one source.
-
-    Whoever implements it says how to connect, and how to read.
-
-    :param label: what people call the source.
-    :param location: where it is, without secrets.
-    :param hardware_id: names it across restarts.
-    """
-
-    name = "media"
-
-    def __init__(self, label: str, location: str, hardware_id: str) -> None:
-        self.label, self.location = label, location
-        self._hardware_id = hardware_id
-        self._lock = threading.Lock()
-        self._reader: Reader | None = None
-        self._probed: dict[str, Mode] | str | None = None
-
-    def connect(self) -> Connection:
-        """Open the source.
-
-        :raises DeviceError: in one sentence, why not.
-        """
-        raise NotImplementedError
-
-    def read(self, connection: Connection) -> Reader:
-        """Start to read what has been opened."""
-        raise NotImplementedError
-
-    def probe_again(self) -> bool:
-        """Whether what is known of the source may be out of date; asked at each listing."""
-        raise NotImplementedError
-
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        raise NotImplementedError
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether the source could be opened when it was last looked at."""
-        return isinstance(self._probed, dict)
-
-    def list_devices(self) -> list[DeviceDescription]:
-        with self._lock:
-            if self.probe_again() or self._probed is None:
-                self._probed = self._probe()
-            if isinstance(self._probed, str):
-                return [self._describe("video", (), self._probed)]
-            return [
-                self._describe(kind, (self._probed[kind],))
-                for kind in KINDS
-                if kind in self._probed
-            ]
-
-    def _probe(self) -> dict[str, Mode] | str:
-        try:
-            connection = self.connect()
-        except DeviceError as error:
-            return str(error)
-        connection.container.close()
-        return connection.modes
-
-    def _describe(
-        self, kind: Kind, modes: tuple[Mode, ...], unusable: str = ""
-    ) -> DeviceDescription:
-        return DeviceDescription(
-            kind=DEVICE_KINDS[kind],
-            hardware_id=self._hardware_id,
-            label=self.label,
-            modes=modes,
-            location=self.location,
-            group=self._hardware_id,
-            unusable=unusable,
-        )
-
-    def open(self, device: DeviceDescription, mode: Mode) -> MediaCapture:
-        if device.hardware_id != self._hardware_id:
-            raise DeviceLost(f"{device.label} ({device.location}) is not {self.location}")
-        kind: Kind = "video" if device.kind == "videoinput" else "audio"
-        if isinstance(mode, VideoMode) != (kind == "video"):
-            needed = "a VideoMode" if kind == "video" else "an AudioMode"
-            raise DeviceError(f"The {kind} of {self.label} needs {needed}, not {mode}")
-        with self._lock:
-            reader = self._reader
-            if reader is not None and kind in reader.captures:
-                raise DeviceBusy(f"The {kind} of {self.label} is open already")
-            if reader is None or reader.error is not None:
-                connection = self.connect()
-                if kind not in connection.unpackers:
-                    connection.container.close()
-                    raise DeviceLost(f"There is no {kind} in {self.label} any more")
-                reader = self._reader = self.read(connection)
-            reader.captures.add(kind)
-            if reader.connection is not None and kind in reader.connection.unpackers:
-                mode = reader.connection.unpackers[kind].mode
-            return MediaCapture(reader, kind, mode, partial(self._closed, reader, kind))
-
-    def _closed(self, reader: Reader, kind: Kind) -> None:
-        with self._lock:
-            reader.captures.discard(kind)
-            if not reader.captures:
-                if self._reader is reader:
-                    self._reader = None
-                reader.stop()

@@ -12,8 +12,10 @@ import av
 from av.error import FFmpegError, InvalidDataError
 
 from .backend import DeviceError, DeviceForbidden, DeviceLost
-from .demux import LEAD, Connection, MediaBackend, Reader, Timing, seconds
+from .demux import LEAD, Reader, Timing
 from .hotplug import watch_paths
+from .media_backend import MediaBackend
+from .unpack import Connection, seconds
 
 STILL_DURATION = 0.2
 """Seconds between two pictures of a still image: enough for who joins, and for an encoder to

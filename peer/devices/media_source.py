@@ -2,7 +2,7 @@
 
 from urllib.parse import unquote, urlsplit
 
-from .demux import MediaBackend
+from .media_backend import MediaBackend
 from .media_file import MediaFile
 from .network_stream import SCHEMES, NetworkStream
 
@@ -14,6 +14,7 @@ def media_source(address: str, *, loop: bool = False) -> MediaBackend:
     :raises ValueError: for an address of another sort; the message names those that are possible.
     """
     scheme, separator, rest = address.partition("://")
+    scheme = scheme.lower()
     if not separator:
         return MediaFile(address, loop=loop)
     if scheme == "file":

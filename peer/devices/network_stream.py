@@ -18,7 +18,9 @@ from av.error import (
 )
 
 from .backend import DeviceError, DeviceForbidden, DeviceLost
-from .demux import CLOSE_TIMEOUT, LEAD, Connection, MediaBackend, Reader, Timing, seconds
+from .demux import CLOSE_TIMEOUT, LEAD, Reader, Timing
+from .media_backend import MediaBackend
+from .unpack import Connection, seconds
 
 PROBE_TIMEOUT = 5.0
 """Seconds to connect, and again to find out what a stream consists of: a camera that wakes up

@@ -71,12 +71,21 @@ class SoundServer:
         """Let a tone be heard; the number of its module."""
         return self.load(f"module-sine sink={sink} frequency={frequency}")
 
+    def state(self, source: str) -> str:
+        """`RUNNING` while something is recorded, `SUSPENDED` once nobody uses it."""
+        return self._source(source)[-1]
+
     def recordings(self, source: str) -> list[str]:
         """The numbers of what programs record from a source."""
-        sources = [line.split("\t") for line in self.tell("list", "short", "sources").splitlines()]
-        (number,) = (fields[0] for fields in sources if fields[1] == source)
-        found = self.tell("list", "short", "source-outputs").splitlines()
-        return [line.split("\t")[0] for line in found if line.split("\t")[1] == number]
+        number = self._source(source)[0]
+        return [fields[0] for fields in self._list("source-outputs") if fields[1] == number]
+
+    def _source(self, name: str) -> list[str]:
+        (fields,) = (fields for fields in self._list("sources") if fields[1] == name)
+        return fields
+
+    def _list(self, what: str) -> list[list[str]]:
+        return [line.split("\t") for line in self.tell("list", "short", what).splitlines()]
 
     def load(self, module: str) -> int:
         return int(self.tell("load-module", *module.split(" ", 1)))
@@ -101,6 +110,11 @@ class SoundServer:
         """Let it hang: it neither answers nor hangs up."""
         assert self._daemon is not None
         self._daemon.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._daemon is not None
+        self._daemon.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it without its help, which leaves its socket behind."""
