@@ -226,7 +226,8 @@ def test_time_goes_with_the_samples(server: SoundServer) -> None:
     counts = np.array([len(samples([captured])) for captured in recorded])
     at = np.array([captured.at for captured in recorded])
     expected = at[0] + np.concatenate([[0], np.cumsum(counts)[:-1]]) / RATE
-    assert np.abs(at - expected).max() < 0.01
+    # A clock of another rate is off by seconds; a busy machine wakes the server late by hundredths.
+    assert np.abs(at - expected).max() < 0.1
     assert np.diff(at).min() > 0
 
 
@@ -305,10 +306,10 @@ def test_suspended_source(server: SoundServer) -> None:
 
 
 def test_source_that_wakes_up_is_not_muted(server: SoundServer) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while server.state("low") != "SUSPENDED":  # because nobody uses it
-        assert time.monotonic() < deadline
     with captured(server, "low") as capture:
+        deadline = time.monotonic() + PATIENCE
+        while server.state("low") != "SUSPENDED":  # because nobody uses it
+            assert time.monotonic() < deadline
         server.pause()  # waking up takes some devices longer than a read
         assert capture.read() is None
         assert not capture.muted
