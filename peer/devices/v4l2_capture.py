@@ -18,6 +18,7 @@ from av.video.reformatter import ColorRange
 
 from ..controls import ControlValue
 from . import v4l2_abi as abi
+from .annex_b import is_well_formed, starts_keyframe
 from .backend import Captured, DeviceError, DeviceLost, EncodedPicture, Mode, VideoMode
 from .v4l2_controls import V4L2Controls
 
@@ -55,8 +56,6 @@ PIXEL_FORMATS = {
 """FFmpeg's name of each V4L2 format, the cheapest to make YUV 4:2:0 of first, those without
 colour last."""
 COMPRESSED = {"mjpeg", "h264"}
-NAL_SLICE, NAL_IDR, NAL_SPS = 1, 5, 7
-"""Types of H.264's units (ITU-T H.264, table 7-1)."""
 
 
 class V4L2Capture:
@@ -80,6 +79,7 @@ class V4L2Capture:
             taken = VideoMode(pix.width, pix.height, _set_rate(fd, mode), mode.pixel_format)
             self.mode: Mode = taken
             compressed = mode.pixel_format in COMPRESSED
+            self._broken = False
             self._picture = None if compressed else RawPicture(taken, pix)
             self._start()
             self._controls = V4L2Controls(fd)
@@ -150,6 +150,13 @@ class V4L2Capture:
         picture = bytes(data)
         if codec == "h264":
             keyframe = keyframe or starts_keyframe(picture)
+            if not is_well_formed(picture):
+                self._broken = True  # and so is what builds upon it
+                self.request_keyframe()
+            elif keyframe:
+                self._broken = False
+            if self._broken:
+                return None
         return Captured(None, at, EncodedPicture(codec, picture, codec == "mjpeg" or keyframe))
 
     def set_controls(self, values: Mapping[str, ControlValue]) -> None:
@@ -233,19 +240,6 @@ def frame_rate(interval: Any) -> float:
         return ASSUMED_RATE
     rate: float = round(interval.denominator / interval.numerator, 3)
     return rate
-
-
-def starts_keyframe(data: bytes) -> bool:
-    """Whether an H.264 picture (Annex B) can be decoded without others: it has an IDR slice, or
-    parameter sets, which cameras send before such pictures only."""
-    start = data.find(b"\0\0\1")
-    while 0 <= start < len(data) - 3:
-        if data[start + 3] & 0x1F in (NAL_IDR, NAL_SPS):
-            return True
-        if data[start + 3] & 0x1F == NAL_SLICE:
-            return False
-        start = data.find(b"\0\0\1", start + 3)
-    return False
 
 
 class RawPicture:

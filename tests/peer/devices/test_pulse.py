@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from peer.devices import libpulse, pulse_watch
 from peer.devices.backend import AudioMode, Captured, DeviceDescription, DeviceLost
 from peer.devices.pulse import PulseBackend, PulseCapture
+from peer.devices.pulse_connection import LONGEST_QUEUE, Connection, Recording
 from peer.devices.pulse_watch import sockets
 from peer.testing.backend_contract import check_backend
 
@@ -259,6 +260,21 @@ def test_what_is_read_late_was_not_captured_late(server: SoundServer) -> None:
         assert after.at == pytest.approx(expected, abs=0.02)
 
 
+def test_what_waits_in_the_program_grows_old(server: SoundServer) -> None:
+    with closing(Connection(server.address)) as connection:
+        recording = Recording(connection, "high", "Test", RATE, 2, 0.01)
+        with closing(recording):
+            recording.start()
+            while recording.next_at is None:
+                connection.turn(PATIENCE)
+                recording.take()
+            expected = recording.next_at
+            end = time.monotonic() + LONGEST_QUEUE  # in which the server says more than once
+            while time.monotonic() < end:
+                connection.turn(LONGEST_QUEUE)
+            assert recording.next_at == pytest.approx(expected, abs=0.02)
+
+
 def test_a_read_returns_when_there_is_nothing(server: SoundServer) -> None:
     with captured(server, "high") as capture:
         record(capture, 0.1)
@@ -356,14 +372,14 @@ def test_name_that_is_another_device_now(server: SoundServer) -> None:
         PulseBackend(server.address).open(device, device.modes[0])
 
 
-def test_a_hundred_captures_leave_nothing_open(server: SoundServer) -> None:
+def test_two_hundred_captures_leave_nothing_open(server: SoundServer) -> None:
     def use() -> None:
         with captured(server, "high") as capture:
             capture.read()
 
     use()
     before = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
-    for _ in range(100):
+    for _ in range(200):
         use()
     assert (len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))) == before
 

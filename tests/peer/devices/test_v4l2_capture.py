@@ -6,14 +6,12 @@ import pytest
 from av.video.reformatter import ColorRange
 
 from peer.devices.backend import VideoMode
-from peer.devices.compressor import Compressor
 from peer.devices.v4l2_abi import Colorspace, Quantization, v4l2_fract, v4l2_pix_format
 from peer.devices.v4l2_capture import (
     RawPicture,
     color_range,
     frame_rate,
     plane_layout,
-    starts_keyframe,
 )
 
 WIDTH, HEIGHT = 64, 48
@@ -141,31 +139,6 @@ def test_color_range(pixel_format: str, said: dict[str, int], expected: ColorRan
     frame = decode(pixel_format, in_memory(picture_lines(pixel_format), 0), **said)
     assert frame is not None
     assert frame.color_range == expected
-
-
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (b"\0\0\0\1\x67parameters\0\0\1\x68more\0\0\1\x65IDR slice", True),
-        (b"\0\0\1\x65IDR slice", True),
-        (b"\0\0\1\x09\xf0\0\0\1\x65after a delimiter", True),
-        (b"\0\0\1\x41slice that refers to others\0\0\1\x65", False),
-        (b"\0\0\1\x06enhancement\0\0\1\x41slice", False),
-        (b"\0\0\1", False),
-        (b"", False),
-    ],
-)
-def test_key_frames_are_told_by_their_units(data: bytes, expected: bool) -> None:
-    assert starts_keyframe(data) is expected
-
-
-def test_key_frames_of_a_real_encoder() -> None:
-    compressor = Compressor(VideoMode(WIDTH, HEIGHT, 30.0, "h264"))
-    for number in range(4):
-        if number == 2:
-            compressor.request_keyframe()
-        picture = compressor.compress(av.VideoFrame(WIDTH, HEIGHT, "yuv420p"))
-        assert starts_keyframe(picture.data) is picture.keyframe is (number in (0, 2))
 
 
 @pytest.mark.parametrize(
