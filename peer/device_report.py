@@ -58,7 +58,10 @@ def _lines(device: SharedDevice) -> list[str]:
         return [*lines, f"    can't be used: {description.unusable}"]
     if description.kind in ("videoinput", "audioinput"):
         lines.append(f"    deviceId {fixed['deviceId']}")
-    return [*lines, *(f"    {mode}" for mode in _modes(description))]
+    lines += [f"    {mode}" for mode in _modes(description)]
+    if description.controls:
+        lines.append(f"    can be set: {', '.join(c.name for c in description.controls)}")
+    return lines
 
 
 def _modes(device: DeviceDescription) -> list[str]:
@@ -93,5 +96,6 @@ def _as_dict(device: SharedDevice) -> dict[str, Any]:
         "facingMode": fixed.get("facingMode"),
         "default": description.default,
         "unusable": description.unusable or None,
+        "controls": [control.name for control in description.controls],
         "modes": modes,
     }

@@ -2,12 +2,16 @@
 
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from ..constraints.geometry import crop_rectangle
 
 PIXEL_FORMAT = "yuv420p"
+OTHER_MATRICES = frozenset(
+    {Colorspace.ITU709, Colorspace.FCC, Colorspace.SMPTE240M, Colorspace.BT2020}
+)
+"""How other pictures became YCbCr. Browsers take what says nothing for ITU-R BT.601."""
 
 
 def scale(frame: VideoFrame, width: int, height: int) -> VideoFrame:
@@ -22,7 +26,10 @@ def scale(frame: VideoFrame, width: int, height: int) -> VideoFrame:
 
 
 def _reformat(frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    if (frame.width, frame.height, frame.format.name) == (width, height, PIXEL_FORMAT):
+    other_matrix = frame.colorspace in OTHER_MATRICES
+    other_colours = other_matrix or frame.color_range == ColorRange.JPEG
+    shape = (frame.width, frame.height, frame.format.name)
+    if shape == (width, height, PIXEL_FORMAT) and not other_colours:
         return frame
     return frame.reformat(
         width=width,
@@ -30,6 +37,7 @@ def _reformat(frame: VideoFrame, width: int, height: int) -> VideoFrame:
         format=PIXEL_FORMAT,
         interpolation="BILINEAR",
         dst_color_range=ColorRange.MPEG,
+        dst_colorspace=Colorspace.ITU601 if other_matrix else None,
     )
 
 

@@ -42,7 +42,22 @@ class SizeType(IntEnum):
 class Colorspace(IntEnum):
     """enum v4l2_colorspace."""
 
+    SMPTE240M = 2
+    REC709 = 3
     JPEG = 7
+    BT2020 = 10
+    DCI_P3 = 12
+
+
+class YCbCrEncoding(IntEnum):
+    """enum v4l2_ycbcr_encoding."""
+
+    DEFAULT = 0
+    BT601 = 1
+    BT709 = 2
+    XV709 = 4
+    BT2020 = 6
+    SMPTE240M = 8
 
 
 class Quantization(IntEnum):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from av import VideoFormat, VideoFrame
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 
 from ..controls import ControlValue
 from . import v4l2_abi as abi
@@ -251,6 +251,7 @@ class RawPicture:
     def __init__(self, mode: VideoMode, pix: Any) -> None:
         self._shape = mode.width, mode.height, mode.pixel_format
         self._color_range = color_range(pix, mode.pixel_format)
+        self._matrix = color_matrix(pix)
         self._planes = plane_layout(mode, pix.bytesperline)
         if pix.sizeimage and _size(self._planes) > pix.sizeimage:
             # Some drivers count the bytes of all planes as those of a line.
@@ -262,6 +263,8 @@ class RawPicture:
             return None
         frame = VideoFrame(*self._shape)
         frame.color_range = self._color_range
+        if not frame.format.is_rgb:
+            frame.colorspace = self._matrix
         for plane, target in zip(self._planes, frame.planes, strict=True):
             shape = plane.lines, plane.used
             source = np.ndarray(shape, np.uint8, data, plane.offset, (plane.stride, 1))
@@ -321,3 +324,22 @@ def color_range(pix: Any, pixel_format: str) -> ColorRange:
     else:
         full = VideoFormat(pixel_format).is_rgb or pix.colorspace == abi.Colorspace.JPEG
     return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def color_matrix(pix: Any) -> Colorspace:
+    """How colours became YCbCr (V4L2_MAP_YCBCR_ENC_DEFAULT)."""
+    named = {
+        abi.YCbCrEncoding.BT709: Colorspace.ITU709,
+        abi.YCbCrEncoding.XV709: Colorspace.ITU709,
+        abi.YCbCrEncoding.BT2020: Colorspace.BT2020,
+        abi.YCbCrEncoding.SMPTE240M: Colorspace.SMPTE240M,
+    }
+    of_colorspace = {
+        abi.Colorspace.REC709: Colorspace.ITU709,
+        abi.Colorspace.DCI_P3: Colorspace.ITU709,
+        abi.Colorspace.BT2020: Colorspace.BT2020,
+        abi.Colorspace.SMPTE240M: Colorspace.SMPTE240M,
+    }
+    if pix.ycbcr_enc == abi.YCbCrEncoding.DEFAULT:
+        return of_colorspace.get(pix.colorspace, Colorspace.ITU601)
+    return named.get(pix.ycbcr_enc, Colorspace.ITU601)

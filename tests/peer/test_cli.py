@@ -70,6 +70,7 @@ async def test_the_virtual_devices_are_listed() -> None:
     assert "Cam C (virtual:Cam C, faces environment)" in output
     assert "1920x1080 at 15" in output
     assert "48000 Hz, stereo" in output
+    assert "can be set: brightness, contrast" in output
 
 
 async def test_devices_as_json() -> None:

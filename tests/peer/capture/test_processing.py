@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from av import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 
 from peer.capture.processing import (
     Decimator,
@@ -75,3 +76,32 @@ def test_decimation_goes_on_after_a_pause() -> None:
     assert decimator.takes(100)
     assert not decimator.takes(100 + 1 / 30)
     assert decimator.takes(100.1)
+
+
+def solid(y: int, cb: int, cr: int) -> VideoFrame:
+    frame = VideoFrame(16, 8, "yuv420p")
+    for plane, value in zip(frame.planes, (y, cb, cr), strict=True):
+        pixels(plane)[:] = value
+    return frame
+
+
+def colour_of(frame: VideoFrame) -> list[int]:
+    return [int(pixels(plane)[0, 0]) for plane in frame.planes]
+
+
+def test_pictures_of_another_matrix_keep_their_colours() -> None:
+    """Red, as ITU-R BT.709 has it and as BT.601 does."""
+    frame = solid(63, 102, 240)
+    frame.colorspace = Colorspace.ITU709
+    assert colour_of(scale(frame, 16, 8)) == pytest.approx([81, 90, 240], abs=1)
+
+
+def test_pictures_of_full_range_keep_their_tones() -> None:
+    frame = solid(255, 128, 128)
+    frame.color_range = ColorRange.JPEG
+    assert colour_of(scale(frame, 16, 8)) == pytest.approx([235, 128, 128], abs=1)
+
+
+def test_usual_colours_are_left_alone() -> None:
+    frame = solid(100, 90, 200)
+    assert scale(frame, 16, 8) is frame

@@ -4,11 +4,19 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
+from av.video.reformatter import Colorspace as AvColorspace
 
 from peer.devices.backend import VideoMode
-from peer.devices.v4l2_abi import Colorspace, Quantization, v4l2_fract, v4l2_pix_format
+from peer.devices.v4l2_abi import (
+    Colorspace,
+    Quantization,
+    YCbCrEncoding,
+    v4l2_fract,
+    v4l2_pix_format,
+)
 from peer.devices.v4l2_capture import (
     RawPicture,
+    color_matrix,
     color_range,
     frame_rate,
     plane_layout,
@@ -146,3 +154,20 @@ def test_color_range(pixel_format: str, said: dict[str, int], expected: ColorRan
 )
 def test_frame_rate(numerator: int, denominator: int, rate: float) -> None:
     assert frame_rate(v4l2_fract(numerator, denominator)) == rate
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, AvColorspace.ITU601),
+        ({"colorspace": Colorspace.REC709}, AvColorspace.ITU709),
+        ({"colorspace": Colorspace.BT2020}, AvColorspace.BT2020),
+        ({"colorspace": Colorspace.REC709, "ycbcr_enc": YCbCrEncoding.BT601}, AvColorspace.ITU601),
+        ({"ycbcr_enc": YCbCrEncoding.XV709}, AvColorspace.ITU709),
+    ],
+)
+def test_color_matrix(said: dict[str, int], expected: AvColorspace) -> None:
+    assert color_matrix(v4l2_pix_format(**said)) == expected
+    frame = decode("yuyv422", in_memory(picture_lines("yuyv422"), 0), **said)
+    assert frame is not None
+    assert frame.colorspace == expected
