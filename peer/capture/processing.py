@@ -25,12 +25,19 @@ def scale(frame: VideoFrame, width: int, height: int) -> VideoFrame:
     return _reformat(frame, width, height)
 
 
+def is_done(frame: VideoFrame, width: int, height: int) -> bool:
+    """Whether a picture is as `scale()` would make it."""
+    return (
+        (frame.width, frame.height, frame.format.name) == (width, height, PIXEL_FORMAT)
+        and frame.color_range != ColorRange.JPEG
+        and frame.colorspace not in OTHER_MATRICES
+    )
+
+
 def _reformat(frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    other_matrix = frame.colorspace in OTHER_MATRICES
-    other_colours = other_matrix or frame.color_range == ColorRange.JPEG
-    shape = (frame.width, frame.height, frame.format.name)
-    if shape == (width, height, PIXEL_FORMAT) and not other_colours:
+    if is_done(frame, width, height):
         return frame
+    other_matrix = frame.colorspace in OTHER_MATRICES
     return frame.reformat(
         width=width,
         height=height,

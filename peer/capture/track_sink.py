@@ -13,7 +13,7 @@ from ..constraints.parse import TrackConstraints
 from ..controls import ControlValue
 from ..devices.backend import AudioMode, Captured, DeviceLost, Mode, VideoMode
 from .clock import sample_time, stamp_video
-from .processing import Decimator, scale
+from .processing import Decimator, is_done, scale
 from .samples import Samples
 from .sound import AudioFramer
 from .track_stats import Counters
@@ -161,6 +161,10 @@ class TrackSink:
     async def picture(self, number: int, captured: Captured) -> VideoFrame:
         """A picture out of `samples` at the track's size; worked out once for all readers."""
         width, height = self._settings["width"], self._settings["height"]
+        frame = captured.frame
+        if isinstance(frame, VideoFrame) and is_done(frame, width, height):
+            stamp_video(frame, captured.at)
+            return frame  # no work, and so no thread for it
         if self._picture is None or self._picture[0] != number:
             work = asyncio.get_running_loop().run_in_executor(
                 _workers, _scaled, captured, width, height

@@ -143,7 +143,12 @@ async def test_stop_is_silent_and_final(camera: MediaStreamTrack) -> None:
     emitted: list[str] = []
     camera.onended = fired.append
     camera.on("ended", lambda: emitted.append("ended"))
-    waiting = asyncio.create_task(camera.recv())
+
+    async def read_on() -> None:
+        while True:
+            await camera.recv()
+
+    waiting = asyncio.create_task(read_on())
     await asyncio.sleep(0)
     camera.stop()
     camera.stop()
