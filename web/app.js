@@ -10,6 +10,8 @@ const SAMPLE_INTERVAL = 1000;
 // still sends a black picture each second.
 const STALE_SAMPLES = 2;
 const STALE_PICTURES = 2;
+// A camera that is covered delivers black at full rate: ask now and then.
+const STATE_SAMPLES = 3;
 const RETRY_FIRST = 500;
 const RETRY_MOST = 10000;
 
@@ -113,6 +115,8 @@ function retry(text, notice, state = "reconnecting", seconds = 0) {
 function watch(mine) {
   const statistics = new Statistics();
   let empty = 0;
+  let samples = 0;
+  let reason = null;
   const timer = setInterval(async () => {
     if (session !== mine || mine.connection.connectionState === "closed") {
       clearInterval(timer);
@@ -123,7 +127,10 @@ function watch(mine) {
     details.show(sample);
     if (root.dataset.state === "ended") return;
     empty = sample.hasVideo && sample.frames <= STALE_PICTURES ? empty + 1 : 0;
-    const reason = empty >= STALE_SAMPLES ? await whyStopped(sample.frames) : null;
+    samples += 1;
+    if (empty >= STALE_SAMPLES || reason !== null || samples % STATE_SAMPLES === 0) {
+      reason = await whyStopped(empty >= STALE_SAMPLES && sample.frames === 0);
+    }
     if (session !== mine || root.dataset.state === "ended") return;
     if (reason !== null) {
       root.dataset.picture = "stale";
@@ -134,21 +141,21 @@ function watch(mine) {
   }, SAMPLE_INTERVAL);
 }
 
-// Why there are few pictures or none; null when the camera is just slow.
-async function whyStopped(pictures) {
+// Why there is nothing to see; null when there is. none: whether no pictures come at all.
+async function whyStopped(none) {
   let track = null;
   try {
     const mine = (await listProducers()).find((one) => one.id === producer.id);
     track = mine?.tracks?.find((one) => one.kind === "video");
   } catch (error) {
     if (!(error instanceof WhepError || error instanceof TypeError)) throw error;
-    return "The picture has stopped";
+    return none ? "The picture has stopped" : null;
   }
   if (track?.readyState === "ended") {
     return track.awaited ? "The camera is gone, waiting for it" : "The picture has ended";
   }
   if (track?.muted) return "The camera is switched off";
-  return pictures ? null : "The picture has stopped";
+  return none ? "The picture has stopped" : null;
 }
 
 function live() {
