@@ -24,4 +24,4 @@ def media_source(address: str, *, loop: bool = False) -> MediaBackend:
             f"{scheme}://{rest} can't be played: it must be a path, or begin with "
             f"{', '.join(f'{known}://' for known in SCHEMES)}"
         )
-    return NetworkStream(address)
+    return NetworkStream(f"{scheme}://{rest}")  # FFmpeg knows them in lower case only

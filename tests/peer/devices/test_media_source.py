@@ -1,6 +1,7 @@
 """Which backend plays which address."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,17 @@ def test_files(address: str, path: str) -> None:
     assert device.unusable, "it isn't there"
 
 
-@pytest.mark.parametrize("address", ["rtsp://127.0.0.1:1/a", "RTSP://127.0.0.1:1/a", "http://h/a"])
+@pytest.mark.parametrize("address", ["rtsp://127.0.0.1:1/a", "http://h/a"])
 def test_streams(address: str) -> None:
     assert isinstance(media_source(address), NetworkStream)
+
+
+@pytest.mark.parametrize("scheme", ["RTSP", "Http"])
+def test_a_scheme_may_be_in_upper_case(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = closed.getsockname()[1]
+    [device] = media_source(f"{scheme}://127.0.0.1:{nobody}/a").list_devices()
+    assert "nothing listens there" in device.unusable, "FFmpeg knew the protocol, and tried"
 
 
 def test_a_file_may_loop(tmp_path: Path) -> None:
