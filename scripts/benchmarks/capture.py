@@ -88,6 +88,7 @@ class Meter:
 async def this(source: str, location: str, meter: Meter) -> None:
     from peer import MediaDevices
     from peer.capture.clock import sample_time
+    from peer.devices.backend import VideoMode
     from peer.devices.media_file import MediaFile
     from peer.devices.screen import ScreenBackend
     from peer.devices.v4l2 import V4L2Backend
@@ -97,7 +98,10 @@ async def this(source: str, location: str, meter: Meter) -> None:
 
         def list_devices(self) -> list[Any]:
             [found] = [device for device in super().list_devices() if device.location == location]
-            modes = [replace(mode, pixel_format=FORMATS[source][0]) for mode in found.modes]
+            wanted = FORMATS[source][0]
+            modes = [
+                replace(m, pixel_format=wanted) for m in found.modes if isinstance(m, VideoMode)
+            ]
             return [replace(found, modes=tuple(dict.fromkeys(modes)))]
 
     if source == "screen":
@@ -161,9 +165,10 @@ async def aiortc(source: str, location: str, meter: Meter) -> None:
     # Its time stamps begin at zero. Where they began before is the container's to say.
     [stream] = player._MediaPlayer__container.streams.video  # type: ignore[attr-defined]
     now = time.time if source == "screen" else time.monotonic
+    track: Any = player.video
     going = True
     while going:
-        frame: Any = await player.video.recv()
+        frame = await track.recv()
         if frame.format.name != "yuv420p":
             pts, frame = frame.pts, frame.reformat(format="yuv420p")
             frame.pts = pts
@@ -172,7 +177,7 @@ async def aiortc(source: str, location: str, meter: Meter) -> None:
             age = now() - float((stream.start_time + frame.pts) * Fraction(stream.time_base))
         assert (frame.width, frame.height) == (WIDTH, HEIGHT)
         going = meter.frame(age)
-    player.video.stop()
+    track.stop()
 
 
 def bare(source: str, location: str, meter: Meter) -> None:
@@ -306,7 +311,7 @@ def paint(location: str) -> None:
 
 
 def make_clip(path: str) -> None:
-    """A file of H.264, longer than a contender is measured."""
+    """A file of H.264, longer than any contender reads: aiortc's player may fail at its end."""
     import av
 
     from peer.devices.test_pattern import VideoPattern
@@ -316,7 +321,7 @@ def make_clip(path: str) -> None:
         stream: Any = container.add_stream("libx264", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.bit_rate = 4_000_000
-        for number in range(round((SECONDS + 2) * RATE)):
+        for number in range(round((SECONDS + 4) * RATE)):
             frame = pattern.frame(number, number / RATE, RATE)
             frame.pts = number
             container.mux(stream.encode(frame))
@@ -407,7 +412,8 @@ def every_source(folder: str) -> dict[str, dict[str, Measured]]:
         results[source] = row
         for one in CONTENDERS:
             if "cpu" in row[one]:
-                row[one]["cpu"] -= row["bare"].get("cpu", 0.0)
+                camera = row["bare"].get("cpu")
+                row[one]["cpu"] = None if camera is None else row[one]["cpu"] - camera
     with moving_screen() as display:
         results["screen"] = {
             one: measure(one, "screen", display, deadline) if display else {"missing": "no Xvfb"}
