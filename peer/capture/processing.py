@@ -45,6 +45,7 @@ def _reformat(frame: VideoFrame, width: int, height: int) -> VideoFrame:
         interpolation="BILINEAR",
         dst_color_range=ColorRange.MPEG,
         dst_colorspace=Colorspace.ITU601 if other_matrix else None,
+        threads=1,  # starting others for each picture costs more than they save
     )
 
 
