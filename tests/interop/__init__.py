@@ -1,0 +1,1 @@
+"""Clients and servers that others wrote, against the real peer."""

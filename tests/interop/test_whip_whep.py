@@ -1,0 +1,64 @@
+"""The npm package whip-whep, which others wrote, with the peer in real browsers."""
+
+import json
+from itertools import pairwise
+from urllib.parse import urldefrag, urljoin
+
+import pytest
+
+from tests.e2e.browsers import Browser, Page
+from tests.e2e.peers import running_peer
+from tests.e2e.test_watch import PICTURES, pictures
+
+from .conftest import npm_package
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# What its README does, for one picture and one sound.
+WATCH = """async () => {
+    const video = document.body.appendChild(document.createElement("video"));
+    video.muted = video.autoplay = true;
+    const stream = video.srcObject = new MediaStream();
+    const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    for (const kind of ["audio", "video"]) {
+        connection.addTransceiver(kind, { direction: "recvonly" });
+    }
+    connection.addEventListener("track", event => stream.addTrack(event.track));
+    window.player = new WHEPClient();
+    await player.view(connection, URL, TOKEN);
+}"""
+
+
+async def page_with(browser: Browser, url: str, *files: str) -> Page:
+    """A page of the server's origin that has classes of the library as globals.
+
+    The document is one without scripts. The library isn't loaded by a script element, since the
+    server's content policy is for its own scripts; but for `export` it is as it was published.
+    """
+    page = await browser.open(urljoin(url, "/healthz"))
+    for file in files:
+        source = (npm_package("whip-whep") / file).read_text()
+        name = source.split("export class ")[1].split()[0]
+        source = source.replace("export class ", f"window.{name} = class ")
+        await page.evaluate(f"(() => {{ {source} }})()")
+    return page
+
+
+async def test_it_watches_the_camera(browser: Browser) -> None:
+    npm_package("whip-whep")
+    async with running_peer("--fake", "--port", "0", "--video", "640x480") as peer:
+        base, fragment = urldefrag(peer.url)
+        page = await page_with(browser, base, "whep.js")
+        endpoint = json.dumps(urljoin(base, "/whep/camera"))
+        token = json.dumps(fragment.removeprefix("t="))
+        await page.evaluate(WATCH.replace("URL", endpoint).replace("TOKEN", token))
+        await page.evaluate(PICTURES)
+        seen = await pictures(page, 20)
+        assert {(picture["width"], picture["height"]) for picture in seen} == {(640, 480)}
+        numbers = [picture["frame"] for picture in seen if picture["frame"] is not None]
+        assert len(numbers) >= 15, f"the barcode can be read: {seen}"
+        assert all(later > earlier for earlier, later in pairwise(numbers)), "in order, and moving"
+        await page.evaluate("player.stop()")
+        await peer.logged("left")
+        assert page.errors == []
+        await page.close()
