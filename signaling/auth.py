@@ -1,9 +1,16 @@
-"""Who may ask: tokens, and the hosts and origins that a request may name (pure)."""
+"""Who may do what: tokens, and the hosts and origins that a request may name (pure).
+
+Three tokens exist. With the *watch* token a peer sees who is there and asks for sessions; with the
+*control* token it may control the cameras, too; with the *publish* token it may be a producer, and
+send to consumers by WHIP. A server may let watchers publish where no publish token is set: the
+server that stands alone does, the one that a publisher brings along does not.
+"""
 
 import hmac
 import ipaddress
 import secrets
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from .errors import OriginForbidden, Unauthorized, WrongHost
@@ -17,34 +24,59 @@ def generate_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def check_token(
-    authorization: str | None, token: str | None, control_token: str | None = None
-) -> None:
-    """Compare a request's Authorization header with the token; None as token lets everybody in.
+@dataclass(frozen=True)
+class Grant:
+    """What one peer may do."""
 
-    :param control_token: another one, whose holder may control the cameras and so watch, too.
-    :raises Unauthorized: it is missing or wrong.
-    """
-    if token is None or may_control(authorization, control_token):
-        return
-    given = _bearer(authorization)
-    if not given:
-        raise Unauthorized("a bearer token is needed")
-    if not hmac.compare_digest(given.encode(), token.encode()):
-        raise Unauthorized("the token is wrong")
+    watch: bool = True
+    """Ask producers for sessions, and see who is there."""
+    control: bool = False
+    """Control the cameras that it watches."""
+    publish: bool = False
+    """Be a producer, and send to consumers."""
 
 
-def may_control(authorization: str | None, control_token: str | None) -> bool:
-    """Whether a request comes from somebody who may control the cameras."""
-    if control_token is None:
-        return False
-    return hmac.compare_digest(_bearer(authorization).encode(), control_token.encode())
+@dataclass(frozen=True)
+class Tokens:
+    """Who may do what: each token says, and the stronger ones let watch, too."""
+
+    watch: str | None = field(default=None, repr=False)
+    """None lets everybody watch."""
+    control: str | None = field(default=None, repr=False)
+    """None lets nobody control."""
+    publish: str | None = field(default=None, repr=False)
+    watchers_publish: bool = False
+    """Whether everybody who may watch may publish, where no token is set for that."""
+
+    def grant(self, token: str | None) -> Grant:
+        """What somebody may do who shows this token, or none.
+
+        :raises Unauthorized: nothing.
+        """
+        control = _same(token, self.control)
+        publish = _same(token, self.publish)
+        if not (control or publish or self.watch is None or _same(token, self.watch)):
+            raise Unauthorized("the token is wrong" if token else "a bearer token is needed")
+        if self.publish is None:
+            publish = self.watchers_publish
+        return Grant(watch=True, control=control, publish=publish)
+
+    def proves(self, token: str | None) -> bool:
+        """Whether somebody has shown one of the tokens; without any nobody can."""
+        return any(_same(token, own) for own in (self.watch, self.control, self.publish))
 
 
-def _bearer(authorization: str | None) -> str:
-    """The bearer token of an Authorization header; empty without one."""
+def bearer(authorization: str | None) -> str | None:
+    """The token of an Authorization header."""
     scheme, _, given = (authorization or "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else ""
+    return given.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _same(given: str | None, own: str | None) -> bool:
+    """Compares in a time that tells nothing."""
+    if given is None or own is None:
+        return False
+    return hmac.compare_digest(given.encode(errors="replace"), own.encode())
 
 
 def check_host(host: str | None, names: Collection[str]) -> None:

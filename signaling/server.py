@@ -1,29 +1,28 @@
-"""The signalling server: the page, and WHEP for whatever is on the air (aiohttp's shell)."""
+"""The signalling server: the page, WebSockets, WHIP and WHEP on one hub (aiohttp's shell)."""
 
 import asyncio
-import collections
 import contextlib
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from . import auth, whep
+from . import auth, whip
 from .connection_guard import ConnectionGuard
-from .errors import (
-    BodyTimeout,
-    OfferTooLarge,
-    SignalingError,
-    TooManyRequests,
-    WrongContentType,
-)
-from .limits import Limits
-from .sdp_guard import check_offer, filter_candidates
+from .errors import NoSuchResource, SignalingError
+from .http_sessions import HttpSessions, methods
+from .hub import Hub
+from .ice import IceConfiguration
+from .legacy import Switchboard as LegacySwitchboard
+from .limits import Limits, Pace
+from .metrics import render
+from .protocol import PeerRole
 from .static import SECURITY_HEADERS, load_page
-from .switchboard import Switchboard
+from .websocket import WebSocketPeers, shown_token
 
 logger = logging.getLogger(__name__)
 
@@ -52,34 +51,67 @@ class ServerConfig:
     """What viewers must present; None lets everybody watch."""
     control_token: str | None = None
     """What viewers must present who may control the cameras, too; None lets nobody."""
+    publish_token: str | None = None
+    """What others must present who send through this server."""
+    watchers_publish: bool = False
+    """Whether everybody who may watch may send through this server, where no token is set for
+    that."""
     open_to_all: bool = False
     """Must be said to serve without a token on an address that others can reach."""
     names: frozenset[str] = frozenset()
     """Host names of this server beside the machine's own."""
     origins: frozenset[str] = frozenset()
     """Origins of other sites' pages that may use the server."""
+    tls: ssl.SSLContext | None = None
+    strict: bool = False
+    """Whether a PATCH of a WHIP or WHEP session needs If-Match, as RFC 9725 has it and many
+    players don't."""
+    metrics: bool = False
+    """Whether there is `/metrics`, for whoever has the token."""
     limits: Limits = field(default_factory=Limits)
+    ice: IceConfiguration = field(default_factory=IceConfiguration)
+    """What peers are told to use."""
 
 
 class SignalingServer:
-    """Serves the page and the producers of a switchboard."""
+    """Serves the page and the peers of a hub.
 
-    def __init__(self, config: ServerConfig, switchboard: Switchboard) -> None:
+    :param hub: with peers of this process; one of its own when None.
+    """
+
+    def __init__(self, config: ServerConfig, hub: Hub | None = None) -> None:
         self.config = config
-        self.switchboard = switchboard
+        self.hub = hub or Hub(config.limits)
+        self.hub.switchboard.ice_servers = lambda peer_id: config.ice.servers(peer_id, time.time())
         self._limits = config.limits
         hostname = socket.gethostname().lower()
         self._names = auth.LOOPBACK_NAMES | {hostname, f"{hostname}.local"} | config.names
-        self._starts: dict[str, collections.deque[float]] = {}
+        self._tokens = auth.Tokens(
+            config.token, config.control_token, config.publish_token, config.watchers_publish
+        )
+        starts = Pace(config.limits.starts_per_address, config.limits.starts_interval)
+        loopback = auth.is_loopback(config.host)
+        self._websockets = WebSocketPeers(self.hub, self._tokens, starts, allow_loopback=loopback)
+        self._http = HttpSessions(
+            self.hub, self._tokens, starts, allow_loopback=loopback, strict=config.strict
+        )
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
+
+    @property
+    def switchboard(self) -> LegacySwitchboard:
+        """The hub, as the publisher of old knows it."""
+        assert isinstance(self.hub, LegacySwitchboard)
+        return self.hub
 
     @property
     def warnings(self) -> list[str]:
         """What a person should know about this configuration."""
         if auth.is_loopback(self.config.host):
             return []
-        found = ["serving without TLS: the token and the page can be read on the network"]
+        found = []
+        if self.config.tls is None:
+            found.append("serving without TLS: the token and the page can be read on the network")
         if self.config.token is None:
             found.append("serving without a token: anybody on the network can watch")
         return found
@@ -107,7 +139,8 @@ class SignalingServer:
             host = _own_address()
         host = f"[{host}]" if ":" in host else host
         fragment = f"#t={token}" if token is not None else ""
-        return f"http://{host}:{self.port}/{fragment}"
+        scheme = "http" if self.config.tls is None else "https"
+        return f"{scheme}://{host}:{self.port}/{fragment}"
 
     async def start(self) -> None:
         """Begin to serve.
@@ -123,23 +156,23 @@ class SignalingServer:
             raise ServerStartError(str(error)) from error
         app = web.Application(middlewares=[self._guard])
         for path, file in page.items():
-            app.router.add_get(path, _static(file.content, file.content_type))
+            if path != "/":
+                app.router.add_get(path, _static(file.content, file.content_type))
+        start_page = page["/"]
+        app.router.add_get("/", self._websocket_or(_static(*start_page)))
+        app.router.add_get("/ws", self._websocket_or(_no_websocket))
         app.router.add_get("/healthz", _healthz)
         app.router.add_get("/api/producers", self._producers)
-        endpoint, session = "/whep/{producer}", "/whep/{producer}/{session}"
-        app.router.add_options(endpoint, self._options)
-        app.router.add_get(endpoint, self._look)
-        app.router.add_post(endpoint, self._start_session)
-        app.router.add_options(session, self._options)
-        app.router.add_get(session, self._look)
-        app.router.add_delete(session, self._end_session)
+        if config.metrics:
+            app.router.add_get("/metrics", self._metrics)
+        self._http.add_routes(app.router)
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None,
                                      shutdown_timeout=SHUTDOWN_TIMEOUT)  # fmt: skip
         await self._runner.setup()
         guard = ConnectionGuard(self._runner, self._limits)
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                guard.connection, config.host, config.port
+                guard.connection, config.host, config.port, ssl=config.tls
             )
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
@@ -149,7 +182,11 @@ class SignalingServer:
         """End every session and stop serving; a server that is not started is no error."""
         if self._server is not None:
             self._server.close()
-        await self.switchboard.close()
+        self.hub.close()
+        if isinstance(self.hub, LegacySwitchboard):
+            await self.hub.finish()
+        self._http.close()
+        await self._websockets.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -161,7 +198,7 @@ class SignalingServer:
         ConnectionGuard.request_came(request)
         try:
             auth.check_host(request.headers.get("Host"), self._names)
-            if request.method not in ("GET", "HEAD", "OPTIONS"):
+            if self._changes_something(request):
                 auth.check_origin(
                     request.headers.get("Origin"),
                     request.headers.get("Host"),
@@ -170,99 +207,55 @@ class SignalingServer:
                 )
             response = await handler(request)
         except SignalingError as error:
-            body, headers = whep.problem(error, self._limits)
+            body, headers = whip.problem(error, self._limits)
             response = web.Response(status=error.status, text=body, headers=headers)
+            self.hub.counts[f"refusals.{error.status}"] += 1
         except web.HTTPException as error:
             response = error
+        if response.prepared:
+            return response
         response.headers.update(SECURITY_HEADERS)
         origin = request.headers.get("Origin")
         host = request.headers.get("Host")
         if origin is not None and auth.is_allowed_origin(origin, host, self.config.origins):
-            response.headers.update(whep.cors_headers(origin, _methods(request)))
+            response.headers.update(whip.cors_headers(origin, methods(request)))
         if isinstance(response, web.HTTPException):
             raise response
         return response
 
+    @staticmethod
+    def _changes_something(request: web.Request) -> bool:
+        # A program's WebSocket has no Origin; a page's always has one (Fetch standard).
+        if _is_upgrade(request):
+            return "Origin" in request.headers
+        return request.method not in ("GET", "HEAD", "OPTIONS")
+
     def _token_shown(self, request: web.Request) -> bool:
-        if self.config.token is None:
-            return self._may_control(request)
-        self._check_token(request)
-        return True
-
-    def _check_token(self, request: web.Request) -> None:
-        header, config = request.headers.get("Authorization"), self.config
-        auth.check_token(header, config.token, config.control_token)
-
-    def _may_control(self, request: web.Request) -> bool:
-        return auth.may_control(request.headers.get("Authorization"), self.config.control_token)
+        """:raises Unauthorized: a token is needed, and was not shown."""
+        token = shown_token(request)
+        if not _is_upgrade(request):
+            self._tokens.grant(token)
+        return self._tokens.proves(token)
 
     # Handlers.
 
+    def _websocket_or(self, otherwise: _Handler) -> _Handler:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            if _is_upgrade(request):
+                return await self._websockets.handle(request)
+            return await otherwise(request)
+
+        return handler
+
     async def _producers(self, request: web.Request) -> web.Response:
-        self._check_token(request)
-        producers = [{**p.meta, "id": p.id} for p in self.switchboard.producers()]
-        return web.json_response({"producers": producers, "mayControl": self._may_control(request)})
+        grant = self._tokens.grant(shown_token(request))
+        listed = self.hub.switchboard.listed(PeerRole.PRODUCER)
+        producers = [{**peer.meta, "id": peer.id} for peer in listed]
+        return web.json_response({"producers": producers, "mayControl": grant.control})
 
-    async def _options(self, request: web.Request) -> web.Response:
-        return web.Response(status=204, headers=whep.options_headers(_methods(request)))
-
-    async def _look(self, request: web.Request) -> web.Response:
-        """GET and HEAD tell whether a resource is there, and nothing else (RFC 9725 4.2)."""
-        self._check_token(request)
-        producer_id = request.match_info["producer"]
-        if "session" in request.match_info:
-            session = self.switchboard.session(producer_id, request.match_info["session"])
-            return web.Response(status=204, headers={"ETag": session.etag})
-        self.switchboard.producer(producer_id)
-        if request.method == "HEAD":
-            return web.Response(status=200, headers={"Content-Type": whep.SDP})
-        return web.Response(status=204)
-
-    async def _start_session(self, request: web.Request) -> web.Response:
-        self._check_token(request)
-        if request.content_type != whep.SDP:
-            raise WrongContentType(f"an offer is {whep.SDP}, not {request.content_type}")
-        self.switchboard.producer(request.match_info["producer"])
-        self._count_start(request.remote or "")
-        offer = check_offer(await self._body(request), self._limits)
-        offer = filter_candidates(offer, allow_loopback=auth.is_loopback(self.config.host))
-        session = await self.switchboard.start_session(
-            request.match_info["producer"], offer, may_control=self._may_control(request)
-        )
-        return web.Response(status=201, text=session.answer, headers=whep.created_headers(session))
-
-    async def _end_session(self, request: web.Request) -> web.Response:
-        self._check_token(request)
-        producer_id, id = request.match_info["producer"], request.match_info["session"]
-        self.switchboard.session(producer_id, id)
-        await self.switchboard.end_session(id)
-        return web.Response(status=200)
-
-    async def _body(self, request: web.Request) -> bytes:
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_timeout):
-                async for chunk in request.content.iter_any():
-                    body += chunk
-                    if len(body) > self._limits.body:
-                        raise OfferTooLarge(f"an offer has at most {self._limits.body} bytes")
-        except TimeoutError:
-            raise BodyTimeout("the offer did not come in time") from None
-        return bytes(body)
-
-    def _count_start(self, address: str) -> None:
-        """:raises TooManyRequests: one address starts sessions faster than people do."""
-        now = time.monotonic()
-        oldest = now - self._limits.starts_interval
-        for known, starts in list(self._starts.items()):
-            while starts and starts[0] < oldest:
-                starts.popleft()
-            if not starts:
-                del self._starts[known]
-        starts = self._starts.setdefault(address, collections.deque())
-        if len(starts) >= self._limits.starts_per_address:
-            raise TooManyRequests("too many sessions were started from this address")
-        starts.append(now)
+    async def _metrics(self, request: web.Request) -> web.Response:
+        self._tokens.grant(shown_token(request))
+        return web.Response(text=render(self.hub))
 
 
 def _static(content: bytes, content_type: str) -> _Handler:
@@ -276,8 +269,12 @@ async def _healthz(request: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
-def _methods(request: web.Request) -> str:
-    return whep.SESSION_METHODS if "session" in request.match_info else whep.ENDPOINT_METHODS
+async def _no_websocket(request: web.Request) -> web.Response:
+    raise NoSuchResource("here is a WebSocket only")
+
+
+def _is_upgrade(request: web.Request) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def _start_failure(config: ServerConfig, error: Exception) -> str:

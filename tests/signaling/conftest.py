@@ -1,24 +1,28 @@
 """A server on loopback with one producer that sends nothing: signalling without media."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
 from signaling import (
+    Candidate,
+    Description,
+    Ended,
+    EndReason,
+    Hub,
     Limits,
-    OfferRejected,
+    LocalClient,
+    PeerRole,
     ServerConfig,
-    SignalingError,
     SignalingServer,
-    Switchboard,
+    SignalingSession,
 )
 
 TOKEN = "0123456789abcdef0123456789"
 CONTROL_TOKEN = "abcdef0123456789abcdef0123"
-ANSWER = "v=0\r\na=answer\r\n"
+PUBLISH_TOKEN = "fedcba9876543210fedcba9876"
 
 # Short enough to wait for, and nothing in the tests is slower than this for honest reasons.
 LIMITS = Limits(
@@ -28,54 +32,116 @@ LIMITS = Limits(
     connections_per_address=6,
     header_timeout=0.3,
     body_timeout=0.3,
+    hello_timeout=0.3,
+    answer_timeout=0.3,
+    gathering_wait=0.1,
+    resume_grace=0.3,
+    messages=50,
+    messages_interval=60.0,
 )
 
 
-@dataclass
-class StubProducer:
-    """A producer that answers every offer with the same text."""
+def answer(generation: int = 0) -> str:
+    """A complete answer; each generation has ICE credentials of its own."""
+    return (
+        "v=0\r\no=- 2 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
+        "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\n"
+        f"a=ice-ufrag:srv{generation}\r\na=ice-pwd:abcdefghijklmnopqrstuv{generation}\r\n"
+        "a=fingerprint:sha-256 AA:BB\r\na=setup:active\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"
+        "a=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host\r\na=end-of-candidates\r\n"
+    )
 
-    id: str = "camera"
-    offers: dict[str, str] = field(default_factory=dict)
-    ended: list[str] = field(default_factory=list)
-    failure: SignalingError | None = None
-    may_control: list[bool] = field(default_factory=list)
+
+class StubPeer:
+    """A peer of the server's process that answers every offer with the same text."""
+
+    def __init__(self, hub: Hub, id: str, role: PeerRole = PeerRole.PRODUCER) -> None:
+        meta = {"label": "Camera", "live": True, "tracks": []}
+        self.client = LocalClient(hub, id, roles={role}, meta=meta)
+        self.sessions: dict[str, SignalingSession] = {}
+        self.offers: dict[str, list[str]] = {}
+        self.candidates: list[str] = []
+        self.ended: dict[str, Ended] = {}
+        self.refusal: Ended | None = None
+        """Ends each session with it."""
+        self.silent = False
+        """Answers nothing."""
+        self.says: list[Description | Candidate] | None = None
+        """Instead of a complete answer, once."""
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def meta(self) -> Mapping[str, Any]:
-        return {"label": "Camera", "live": True, "tracks": []}
+    def may_control(self) -> list[bool]:
+        return [session.may_control for session in self.sessions.values()]
 
-    async def start_session(self, session_id: str, offer: str, *, may_control: bool = False) -> str:
-        if self.failure is not None:
-            raise self.failure
-        if "a=refuse-me" in offer:
-            raise OfferRejected("no")
-        self.offers[session_id] = offer
-        self.may_control.append(may_control)
-        return ANSWER
+    async def start(self) -> None:
+        await self.client.start()
+        self._tasks.append(asyncio.create_task(self._take_sessions()))
 
-    async def end_session(self, session_id: str) -> None:
-        self.ended.append(session_id)
+    async def _take_sessions(self) -> None:
+        async for session in self.client.sessions():
+            self.sessions[session.id] = session
+            self._tasks.append(asyncio.create_task(self._serve(session)))
+
+    async def _serve(self, session: SignalingSession) -> None:
+        async for message in session.messages():
+            match message:
+                case Description("offer", sdp):
+                    seen = self.offers.setdefault(session.id, [])
+                    seen.append(sdp)
+                    await self._answer(session, sdp, len(seen) - 1)
+                case Candidate(candidate):
+                    self.candidates.append(candidate)
+                case Ended():
+                    self.ended[session.id] = message
+
+    async def _answer(self, session: SignalingSession, offer: str, generation: int) -> None:
+        if self.refusal is not None:
+            await session.end(self.refusal.reason, self.refusal.detail)
+        elif "a=refuse-me" in offer:
+            await session.end(EndReason.REJECTED, "no")
+        elif not self.silent:
+            says, self.says = self.says, None
+            for message in says or [Description("answer", answer(generation))]:
+                await session.send(message)
+
+    async def close(self) -> None:
+        await self.client.close()
+        await asyncio.gather(*self._tasks)
 
 
 @pytest.fixture
-def producer() -> StubProducer:
-    return StubProducer()
+def config() -> ServerConfig:
+    """Overridden by modules that need another."""
+    return ServerConfig(
+        port=0,
+        token=TOKEN,
+        control_token=CONTROL_TOKEN,
+        publish_token=PUBLISH_TOKEN,
+        metrics=True,
+        limits=LIMITS,
+    )
 
 
 @pytest.fixture
-async def server(producer: StubProducer) -> AsyncIterator[SignalingServer]:
-    switchboard = Switchboard(LIMITS)
-    switchboard.add_producer(producer)
-    server = SignalingServer(ServerConfig(port=0, token=TOKEN, limits=LIMITS), switchboard)
+async def server(config: ServerConfig) -> AsyncIterator[SignalingServer]:
+    server = SignalingServer(config)
     await server.start()
     yield server
     await server.stop()
 
 
 @pytest.fixture
-async def http(server: SignalingServer) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that shows the token."""
+async def producer(server: SignalingServer) -> AsyncIterator[StubPeer]:
+    producer = StubPeer(server.hub, "camera")
+    await producer.start()
+    yield producer
+    await producer.close()
+
+
+@pytest.fixture
+async def http(server: SignalingServer, producer: StubPeer) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that shows the token, of a server with a camera."""
     async with aiohttp.ClientSession(
         f"http://127.0.0.1:{server.port}", headers={"Authorization": f"Bearer {TOKEN}"}
     ) as session:

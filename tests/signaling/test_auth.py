@@ -1,6 +1,7 @@
 import pytest
 
 from signaling import auth
+from signaling.auth import Grant, Tokens
 from signaling.errors import OriginForbidden, Unauthorized, WrongHost
 
 
@@ -10,16 +11,55 @@ def test_tokens_are_long_and_differ() -> None:
     assert min(len(token) for token in tokens) * 6 >= 128
 
 
-@pytest.mark.parametrize("header", [None, "", "secret", "Basic secret", "Bearer", "Bearer secre"])
-def test_a_missing_or_wrong_token_is_refused(header: str | None) -> None:
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        (None, None),
+        ("", None),
+        ("secret", None),
+        ("Basic secret", None),
+        ("Bearer", None),
+        ("Bearer secret", "secret"),
+        ("bearer  secret ", "secret"),
+    ],
+)
+def test_the_token_is_what_follows_bearer(header: str | None, token: str | None) -> None:
+    assert auth.bearer(header) == token
+
+
+TOKENS = Tokens(watch="watch", control="control", publish="publish")
+
+
+@pytest.mark.parametrize("token", [None, "", "secret", "watc", "watch ", "w\udcff"])
+def test_a_missing_or_wrong_token_is_refused(token: str | None) -> None:
     with pytest.raises(Unauthorized):
-        auth.check_token(header, "secret")
+        TOKENS.grant(token)
+    assert not TOKENS.proves(token)
 
 
-def test_the_right_token_and_no_token_at_all_are_taken() -> None:
-    auth.check_token("Bearer secret", "secret")
-    auth.check_token("bearer secret", "secret")
-    auth.check_token(None, None)
+@pytest.mark.parametrize(
+    ("tokens", "token", "grant"),
+    [
+        (TOKENS, "watch", Grant()),
+        (TOKENS, "control", Grant(control=True)),
+        (TOKENS, "publish", Grant(publish=True)),
+        (Tokens(), None, Grant()),
+        (Tokens(), "anything", Grant()),
+        (Tokens(control="control"), "control", Grant(control=True)),
+        (Tokens(publish="publish"), None, Grant()),
+        (Tokens(publish="publish"), "publish", Grant(publish=True)),
+        (Tokens(watch="watch"), "watch", Grant()),
+        (Tokens(watch="watch", watchers_publish=True), "watch", Grant(publish=True)),
+        (Tokens(watchers_publish=True), None, Grant(publish=True)),
+        (Tokens(watch="watch", publish="publish", watchers_publish=True), "watch", Grant()),
+    ],
+)
+def test_each_token_says_who_may_do_what(tokens: Tokens, token: str | None, grant: Grant) -> None:
+    assert tokens.grant(token) == grant
+
+
+def test_tokens_are_in_no_log() -> None:
+    assert repr(TOKENS) == "Tokens(watchers_publish=False)"
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "[::1]:80", "192.0.2.7:8080"])

@@ -9,15 +9,14 @@ import aiohttp
 import pytest
 
 from signaling import (
-    NotLive,
-    OfferMalformed,
+    Ended,
+    EndReason,
     ServerConfig,
     ServerStartError,
     SignalingServer,
-    Switchboard,
 )
 
-from .conftest import ANSWER, CONTROL_TOKEN, LIMITS, TOKEN, StubProducer
+from .conftest import CONTROL_TOKEN, LIMITS, TOKEN, StubPeer, answer
 from .test_sdp_guard import OFFER, candidate
 
 SDP = {"Content-Type": "application/sdp"}
@@ -39,12 +38,12 @@ async def start(http: aiohttp.ClientSession, offer: str = OFFER) -> aiohttp.Clie
 
 
 async def test_a_session_from_post_to_delete(
-    http: aiohttp.ClientSession, producer: StubProducer
+    http: aiohttp.ClientSession, producer: StubPeer
 ) -> None:
     response = await start(http)
     assert response.status == 201
     assert response.content_type == "application/sdp"
-    assert await response.text() == ANSWER
+    assert await response.text() == answer()
     location, etag = response.headers["Location"], response.headers["ETag"]
     assert etag.startswith('"')
     [session_id] = producer.offers
@@ -55,7 +54,7 @@ async def test_a_session_from_post_to_delete(
         assert (look.status, await look.read()) == (204, b"")
     async with http.delete(location) as gone:
         assert gone.status == 200
-    assert producer.ended == [session_id]
+    assert producer.ended == {session_id: Ended(EndReason.CLOSED)}
     async with http.delete(location) as again:
         assert again.status == 404
     async with http.get(location) as look:
@@ -94,7 +93,7 @@ async def test_head_and_get_of_the_endpoint_carry_nothing(http: aiohttp.ClientSe
     ],
 )
 async def test_bad_offers_get_a_problem_document(
-    http: aiohttp.ClientSession, producer: StubProducer, offer: str, content_type: str, status: int
+    server: SignalingServer, http: aiohttp.ClientSession, offer: str, content_type: str, status: int
 ) -> None:
     async with http.post(
         "/whep/camera", data=offer, headers={"Content-Type": content_type}
@@ -104,23 +103,34 @@ async def test_bad_offers_get_a_problem_document(
         problem = await response.json(content_type=None)
         assert problem["status"] == status
         assert problem["detail"]
-    assert producer.offers == {}
+    assert server.hub.switchboard.sessions == {}
 
 
-async def test_a_producer_that_is_not_live_is_409_with_a_time_to_wait(
-    http: aiohttp.ClientSession, producer: StubProducer
+@pytest.mark.parametrize(
+    ("reason", "status", "waits"),
+    [
+        (EndReason.NOT_LIVE, 409, True),
+        (EndReason.MALFORMED, 400, False),
+        (EndReason.REJECTED, 422, False),
+        (EndReason.OVERLOADED, 503, True),
+        (EndReason.UNAUTHORIZED, 401, False),
+        (EndReason.FAILED, 503, True),
+        (EndReason.LOST, 503, True),
+        (EndReason.CLOSED, 503, True),
+    ],
+)
+async def test_why_a_producer_ends_a_session_becomes_a_status(
+    http: aiohttp.ClientSession,
+    producer: StubPeer,
+    reason: EndReason,
+    status: int,
+    waits: bool,
 ) -> None:
-    producer.failure = NotLive("the camera is unplugged")
+    producer.refusal = Ended(reason, "the camera is unplugged")
     response = await start(http)
-    assert response.status == 409
-    assert response.headers["Retry-After"]
-
-
-async def test_what_the_producers_parser_refuses_is_400(
-    http: aiohttp.ClientSession, producer: StubProducer
-) -> None:
-    producer.failure = OfferMalformed("can't be understood")
-    assert (await start(http)).status == 400
+    assert response.status == status
+    assert ("Retry-After" in response.headers) is waits
+    assert (await response.json(content_type=None))["detail"] == "the camera is unplugged"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +159,7 @@ async def test_everything_but_page_and_preflight_needs_the_token(
 
 
 async def test_a_page_of_another_site_can_change_nothing(
-    http: aiohttp.ClientSession, producer: StubProducer
+    http: aiohttp.ClientSession, producer: StubPeer
 ) -> None:
     evil = {"Origin": "http://evil.example"}
     async with http.post("/whep/camera", data=OFFER, headers={**SDP, **evil}) as response:
@@ -165,27 +175,28 @@ async def test_a_host_name_that_is_not_ours_is_misdirected(http: aiohttp.ClientS
         assert response.status == 421
 
 
-async def test_without_a_token_origin_still_counts(producer: StubProducer) -> None:
-    switchboard = Switchboard()
-    switchboard.add_producer(producer)
-    server = SignalingServer(ServerConfig(port=0, token=None), switchboard)
+async def test_without_a_token_origin_still_counts() -> None:
+    server = SignalingServer(ServerConfig(port=0, token=None))
     await server.start()
+    producer = StubPeer(server.hub, "camera")
+    await producer.start()
     base = f"http://127.0.0.1:{server.port}"
     async with aiohttp.ClientSession(base) as http:
         for origin, status in ((None, 403), ("http://evil.example", 403), (base, 201)):
             headers = {**SDP, "Origin": origin} if origin else SDP
             async with http.post("/whep/camera", data=OFFER, headers=headers) as response:
                 assert response.status == status
+    await producer.close()
     await server.stop()
 
 
 async def test_candidates_are_filtered_before_the_producer_sees_them(
-    http: aiohttp.ClientSession, producer: StubProducer
+    http: aiohttp.ClientSession, producer: StubPeer
 ) -> None:
     metadata, loopback = candidate("169.254.169.254"), candidate("127.0.0.1")
     response = await start(http, f"{OFFER}{metadata}\r\n{loopback}\r\n")
     assert response.status == 201
-    [seen] = producer.offers.values()
+    [[seen]] = producer.offers.values()
     assert metadata not in seen
     assert loopback in seen, "the server is bound to loopback"
 
@@ -218,7 +229,7 @@ async def test_dripped_headers_are_cut_off(server: SignalingServer) -> None:
             await reader.readexactly(1)
 
 
-async def test_a_stalled_body_is_a_time_out(server: SignalingServer) -> None:
+async def test_a_stalled_body_is_a_time_out(server: SignalingServer, producer: StubPeer) -> None:
     async with connection(server) as (reader, writer):
         writer.write(
             f"POST /whep/camera HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
@@ -279,17 +290,12 @@ async def test_the_list_of_producers(http: aiohttp.ClientSession) -> None:
     ],
 )
 async def test_only_the_control_token_lets_control(
-    producer: StubProducer,
-    token: str | None,
-    bearer: str,
-    status: int,
-    may_control: bool | None,
+    token: str | None, bearer: str, status: int, may_control: bool | None
 ) -> None:
-    switchboard = Switchboard()
-    switchboard.add_producer(producer)
-    config = ServerConfig(port=0, token=token, control_token=CONTROL_TOKEN)
-    server = SignalingServer(config, switchboard)
+    server = SignalingServer(ServerConfig(port=0, token=token, control_token=CONTROL_TOKEN))
     await server.start()
+    producer = StubPeer(server.hub, "camera")
+    await producer.start()
     base = server.url.partition("#")[0]
     headers = {"Authorization": f"Bearer {bearer}", "Origin": base.rstrip("/")}
     try:
@@ -298,42 +304,42 @@ async def test_only_the_control_token_lets_control(
             async with http.get(f"{base}api/producers") as response:
                 if status == 201:
                     assert (await response.json())["mayControl"] is may_control
-            posted = http.post(
-                f"{base}whep/camera", data=OFFER, headers={"Content-Type": "application/sdp"}
-            )
+            posted = http.post(f"{base}whep/camera", data=OFFER, headers=SDP)
             async with posted as response:
                 assert response.status == status
         assert producer.may_control == ([] if may_control is None else [may_control])
     finally:
+        await producer.close()
         await server.stop()
 
 
 async def test_a_busy_port_is_one_clear_line(server: SignalingServer) -> None:
-    other = SignalingServer(ServerConfig(port=server.port, token=TOKEN), Switchboard())
+    other = SignalingServer(ServerConfig(port=server.port, token=TOKEN))
     with pytest.raises(ServerStartError, match=r"port is in use; choose another with --port"):
         await other.start()
 
 
 async def test_an_address_of_another_machine_is_one_clear_line() -> None:
-    server = SignalingServer(ServerConfig(host="192.0.2.200", port=0, token=TOKEN), Switchboard())
+    server = SignalingServer(ServerConfig(host="192.0.2.200", port=0, token=TOKEN))
     with pytest.raises(ServerStartError, match="does not have that address"):
         await server.start()
 
 
 async def test_no_token_beyond_loopback_must_be_said() -> None:
-    closed = SignalingServer(ServerConfig(host="0.0.0.0", port=0), Switchboard())
+    closed = SignalingServer(ServerConfig(host="0.0.0.0", port=0))
     with pytest.raises(ServerStartError, match="needs a token"):
         await closed.start()
     told = ServerConfig(host="0.0.0.0", port=0, open_to_all=True)
-    assert any("anybody" in line for line in SignalingServer(told, Switchboard()).warnings)
+    assert any("anybody" in line for line in SignalingServer(told).warnings)
 
 
 async def test_stopping_ends_sessions_and_closes_connections(
-    server: SignalingServer, http: aiohttp.ClientSession, producer: StubProducer
+    server: SignalingServer, http: aiohttp.ClientSession, producer: StubPeer
 ) -> None:
     await start(http)
     port = server.port
     await server.stop()
-    assert producer.ended == list(producer.offers)
+    await asyncio.sleep(0)
+    assert list(producer.ended) == list(producer.offers)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
