@@ -73,12 +73,15 @@ class Hub:
             return
         self._hand_out(self.switchboard.receive(peer_id, message))
 
-    def start_session(self, peer_id: str, message: StartSession) -> Session:
+    def start_session(
+        self, peer_id: str, message: StartSession, *, session_id: str | None = None
+    ) -> Session:
         """Begin a session that a peer asks for.
 
+        :param session_id: its id, when the peer has one already; made up when None.
         :raises SignalingError: Forbidden, NoSuchResource, OfferRejected, Overloaded.
         """
-        session, heard = self.switchboard.start_session(peer_id, message)
+        session, heard = self.switchboard.start_session(peer_id, message, session_id)
         self.counts["sessions"] += 1
         logger.info("session %s: %s to %s", session.id[:6], session.producer, session.consumer)
         self._hand_out(heard)

@@ -225,7 +225,9 @@ class Switchboard:
 
     # Sessions.
 
-    def start_session(self, peer_id: str, message: StartSession) -> tuple[Session, list[Delivery]]:
+    def start_session(
+        self, peer_id: str, message: StartSession, session_id: str | None = None
+    ) -> tuple[Session, list[Delivery]]:
         """Begin a session; with a consumer the peer is the producer, with a producer the consumer.
 
         :raises SignalingError: Forbidden, NoSuchResource, OfferRejected, Overloaded.
@@ -240,7 +242,7 @@ class Switchboard:
             raise Forbidden("the token does not let publish")
         self._check_place(peer.address)
         producer, consumer = (peer, other) if pushed else (other, peer)
-        session = Session(new_session_id(), producer.id, consumer.id, peer.address)
+        session = Session(session_id or new_session_id(), producer.id, consumer.id, peer.address)
         self.sessions[session.id] = session
         producer.sessions.add(session.id)
         consumer.sessions.add(session.id)
