@@ -3,6 +3,17 @@
 `client_for()` chooses one by its address; all are `signaling.session.SignalingClient`.
 """
 
+from .address import client_for
+from .stdio import StdioClient
+from .watch import ANY_PRODUCER
+from .websocket import WebSocketClient
 from .whip import WhepClient, WhipClient
 
-__all__ = ["WhepClient", "WhipClient"]
+__all__ = [
+    "ANY_PRODUCER",
+    "StdioClient",
+    "WebSocketClient",
+    "WhepClient",
+    "WhipClient",
+    "client_for",
+]

@@ -54,11 +54,7 @@ class Refused(SignalingError):
     def __init__(self, message: str, status: int = 500) -> None:
         super().__init__(message)
         self.status = status
-
-    @property
-    def reason(self) -> EndReason:
-        """Why the session that asked is over."""
-        return _REASONS.get(self.status, EndReason.FAILED)
+        self.reason = _REASONS.get(status, EndReason.FAILED)
 
 
 class Unavailable(Refused):
@@ -207,8 +203,9 @@ def failure(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         # asyncio puts its own words into the error; the system's are plainer.
         number = error.os_error.errno
-        known = number is not None and not isinstance(error.os_error, socket.gaierror)
-        return os.strerror(number).lower() if known else str(error.os_error.strerror)
+        if number is None or isinstance(error.os_error, socket.gaierror):
+            return error.os_error.strerror or str(error.os_error)
+        return os.strerror(number).lower()
     return str(error) or type(error).__name__
 
 
