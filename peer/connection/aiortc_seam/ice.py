@@ -12,6 +12,7 @@ from aiortc.rtcicetransport import candidate_from_aioice
 from pyee.asyncio import AsyncIOEventEmitter
 
 from .ice_agent import IceAgent
+from .ice_gathering import GatheringConnection, Owner
 from .ice_protocol import IceProtocol, PairStatistics
 from .ice_servers import servers
 from .ice_socket import Address
@@ -52,9 +53,11 @@ class IceTransport(AsyncIOEventEmitter):
     ) -> None:
         super().__init__()
         self._servers = servers(ice_servers)
-        self._relay_only = relay_only
-        self._allow_remote = allow_remote
-        self._current = self._new_agent()
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(RECEIVE_QUEUE)
+        self._owner = Owner(
+            self._deliver, self._on_candidate, self._on_changed, allow_remote, relay_only
+        )
+        self._current = IceAgent(self._owner)
         self._next: IceAgent | None = None
         self._starting: dict[IceAgent, asyncio.Task[None]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -63,7 +66,6 @@ class IceTransport(AsyncIOEventEmitter):
         self._state = "new"
         self._gathering_state = "new"
         self._selected: CandidatePair | None = None
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(RECEIVE_QUEUE)
 
     @property
     def state(self) -> str:
@@ -93,7 +95,7 @@ class IceTransport(AsyncIOEventEmitter):
     @property
     def remote_candidates(self) -> list[RTCIceCandidate]:
         """Those that were added and those that were learnt, of the newest generation."""
-        return self._newest.remote
+        return self._newest.remotes
 
     @property
     def selected_pair(self) -> tuple[RTCIceCandidate, RTCIceCandidate] | None:
@@ -126,7 +128,7 @@ class IceTransport(AsyncIOEventEmitter):
         """Gather local candidates; returns when those of the interfaces are there.
 
         :param complete: return when no more will come, from servers either: within
-            `ice_agent.SERVER_TIMEOUT` seconds.
+            `ice_gathering.SERVER_TIMEOUT` seconds.
         :raises InvalidStateError: the transport is closed.
         """
         self._check_open()
@@ -174,7 +176,7 @@ class IceTransport(AsyncIOEventEmitter):
         """
         self._check_open()
         self.rollback_restart()
-        self._next = self._new_agent()
+        self._next = IceAgent(self._owner)
         self._update()
 
     def rollback_restart(self) -> None:
@@ -249,22 +251,13 @@ class IceTransport(AsyncIOEventEmitter):
     def _newest_started(self) -> IceAgent:
         return self._newest if self._newest in self._starting else self._current
 
-    def _new_agent(self) -> IceAgent:
-        return IceAgent(
-            deliver=self._deliver,
-            candidate_found=self._on_candidate,
-            changed=self._on_changed,
-            allow_remote=self._allow_remote,
-            relay_only=self._relay_only,
-        )
-
-    def _on_candidate(self, agent: IceAgent, candidate: RTCIceCandidate | None) -> None:
+    def _on_candidate(self, agent: GatheringConnection, candidate: RTCIceCandidate | None) -> None:
         if agent is self._newest and self._stopping is None:
             self.emit("candidate", candidate)
 
-    def _on_changed(self, agent: IceAgent) -> None:
-        if agent is self._next and agent.selected is not None:
-            old, self._current, self._next = self._current, agent, None
+    def _on_changed(self, agent: GatheringConnection) -> None:
+        if self._next is not None and agent is self._next and agent.selected is not None:
+            old, self._current, self._next = self._current, self._next, None
             self._retire(old, RETIRE_SECONDS)
         self._update()
 
