@@ -1,0 +1,1 @@
+"""From frames to packets: one encode for every viewer."""

@@ -1,0 +1,65 @@
+"""What a viewer has been sent lately, for when it misses some of it (RFC 4585 6.2.1)."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from .encoded_frame import Burst
+
+HISTORY = 1.0
+"""Seconds for which packets are kept: whoever misses one for longer is helped by a key frame only.
+The payloads are those that all viewers share."""
+MOST_BURSTS = 256
+ATTEMPTS = 5
+"""How often a packet is sent again: it keeps a flood of requests from becoming one of packets."""
+
+
+@dataclass(slots=True)
+class Lost:
+    """A packet that a viewer has been sent, and misses."""
+
+    burst: Burst
+    index: int
+    """Which of the burst's packets."""
+    timestamp: int
+    """As it was sent."""
+
+
+class History:
+    """The bursts that one viewer has been sent within the last second."""
+
+    def __init__(self) -> None:
+        self._bursts: deque[tuple[int, int, Burst]] = deque(maxlen=MOST_BURSTS)
+        self._repeated: dict[int, tuple[int, float]] = {}
+
+    def add(self, sequence_number: int, timestamp: int, burst: Burst) -> None:
+        """Remember a burst that has just been sent, the first packet under this number."""
+        bursts = self._bursts
+        bursts.append((sequence_number, timestamp, burst))
+        while bursts[0][2].sent_at < burst.sent_at - HISTORY:
+            bursts.popleft()
+
+    def find(self, sequence_number: int, now: float, round_trip: float) -> Lost | None:
+        """The packet of this sequence number, if it is worth sending again: it is kept still, and
+        what was sent of it before could have arrived.
+
+        :param round_trip: seconds.
+        """
+        for first, timestamp, burst in reversed(self._bursts):
+            index = (sequence_number - first) & 0xFFFF
+            if index < len(burst.payloads):
+                if self._may_repeat(sequence_number, now, round_trip):
+                    return Lost(burst, index, timestamp)
+                return None
+        return None
+
+    def _may_repeat(self, sequence_number: int, now: float, round_trip: float) -> bool:
+        attempts, before = self._repeated.get(sequence_number, (0, -math.inf))
+        if now - before > HISTORY:
+            attempts = 0  # the number has come round to another packet
+        elif attempts >= ATTEMPTS or now - before < round_trip:
+            return False
+        self._repeated[sequence_number] = (attempts + 1, now)
+        if len(self._repeated) > 2 * MOST_BURSTS:
+            self._repeated = {n: r for n, r in self._repeated.items() if now - r[1] <= HISTORY}
+        return True

@@ -1,0 +1,364 @@
+"""One track, encoded one way, once for everyone who watches it so."""
+
+import asyncio
+import logging
+import time
+import weakref
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiortc
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, Packet, VideoFrame
+
+from ..capture.clock import sample_number, video_time
+from ..capture.media_stream_track import MediaStreamTrack
+from ..capture.processing import Decimator, black
+from ..constraints.types import MediaTrackSettings
+from . import opus_encoder
+from .encoded_frame import Burst, EncodedFrame
+from .opus_encoder import OpusEncoder
+from .packetizers import MAX_PAYLOAD, PACKETIZERS
+from .track_reader import Media, open_reader
+from .video_encoders import VideoEncoder
+
+logger = logging.getLogger(__name__)
+
+KEYFRAME_SPACING = 0.2
+"""Seconds between two key frames, however many viewers ask for one: each is as large as a dozen
+other pictures, and all viewers get it."""
+BLACK_INTERVAL = 1.0
+"""Seconds between the black pictures of a track that has ended or shows nothing (WebRTC 5.2)."""
+CAPTURE_TIME_INTERVAL = 1.0
+"""Seconds between the frames that tell when they were captured; receivers work out the others."""
+BURST_INTERVAL = 0.003
+"""Seconds between the bursts of one large picture: some 40 Mbit/s."""
+ASSUMED_FRAME_RATE = 30.0
+"""Of tracks that don't say."""
+_BLANKS_SENT = {"video": 2, "audio": 10}
+"""Frames that are sent when a track begins to be black or silent. The first may still have been on
+its way; a pause in sound is less heard when silence comes first."""
+_DEFAULT_SIZE = (640, 480)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One way to encode a track."""
+
+    codec: str
+    """Lower-case name."""
+    scale_down_by: float = 1
+    max_framerate: float | None = None
+    """Frames a second."""
+    bitrate: int | None = None
+    """Bits a second; what suits the pictures when it is None."""
+
+
+class Viewer(Protocol):
+    """Who takes what a shared encoder makes."""
+
+    def deliver(self, burst: Burst) -> None:
+        """Send packets; must neither block nor fail."""
+
+    def source_failed(self, error: Exception) -> None:
+        """Reading or encoding the track has failed, and it will be black from now on."""
+
+
+class SharedEncoder:
+    """Reads a track and encodes it while it has viewers. Made by `shared_encoder()`.
+
+    A track that has ended, or has failed, goes on as black pictures, and as no sound.
+    """
+
+    def __init__(self, track: aiortc.MediaStreamTrack, encoding: Encoding) -> None:
+        self.encoding = encoding
+        self._track = track
+        self._loop = asyncio.get_running_loop()
+        self._viewers: list[Viewer] = []
+        self._error: Exception | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reader = open_reader(track, takes_h264=_passes_through(encoding))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"encode {encoding.codec}")
+        self._packetize = PACKETIZERS.get(encoding.codec)
+        self._video = self._audio = None
+        if track.kind == "video":
+            self._video = VideoEncoder(
+                encoding.codec, scale_down_by=encoding.scale_down_by, bitrate=encoding.bitrate
+            )
+        else:
+            self._audio = OpusEncoder()
+        self._decimator: Decimator | None = None
+        self._size = _DEFAULT_SIZE
+        self._blanks = 0
+        self._passing = False
+        self._keyframe_due: float | None = None  # when a key frame is due that is asked for
+        self._last_keyframe = self._told_capture_time = -1e9
+        self._keyframe_wanted = asyncio.Event()
+        self._waiting: deque[Burst] = deque()  # of the last frame only
+        self._pacing: asyncio.TimerHandle | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the track's pictures, before they are scaled down."""
+        return self._size
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bits a second; 0 when that is up to the camera."""
+        encoder = self._video or self._audio
+        return 0 if encoder is None or self._passing else encoder.bitrate
+
+    @property
+    def implementation(self) -> str:
+        """Which encoder is at work."""
+        encoder = self._video or self._audio
+        assert encoder is not None
+        return "camera" if self._passing else encoder.implementation
+
+    # Viewers.
+
+    def add(self, viewer: Viewer) -> None:
+        """Deliver to this viewer too; it can begin at the next key frame, which is made at once."""
+        self._viewers.append(viewer)
+        if self._error is not None:
+            self._loop.call_soon(viewer.source_failed, self._error)
+        if self._task is None:
+            self._task = self._loop.create_task(self._run())
+        self.request_keyframe()
+
+    def remove(self, viewer: Viewer) -> None:
+        """Deliver to it no more; without viewers the track is neither read nor encoded."""
+        self._viewers.remove(viewer)
+        if not self._viewers:
+            _encoders.get(self._track, {}).pop(self.encoding, None)
+            self._stop()
+
+    def request_keyframe(self, not_before: float = 0.0) -> None:
+        """Make the next picture one that decoders can begin with.
+
+        :param not_before: `time.monotonic()` before which there is no need.
+        """
+        due = self._keyframe_due
+        self._keyframe_due = not_before if due is None else min(due, not_before)
+        self._keyframe_wanted.set()
+        if self._passing and self._keyframe_is_due():
+            self._ask_camera()
+
+    def _ask_camera(self) -> None:
+        self._last_keyframe, self._keyframe_due = time.monotonic(), None
+        self._reader.request_keyframe()
+
+    def _keyframe_is_due(self) -> bool:
+        now = time.monotonic()
+        due = self._keyframe_due
+        return due is not None and max(due, self._last_keyframe + KEYFRAME_SPACING) <= now
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._pacing is not None:
+            self._pacing.cancel()
+        self._waiting.clear()
+        self._reader.close()
+        self._thread.shutdown(wait=False)
+
+    # From frames to packets.
+
+    async def _run(self) -> None:
+        try:
+            await self._live()
+        except MediaStreamError:
+            logger.debug("a track has ended; its viewers see black")
+        except Exception as error:
+            self._fail(error)
+        self._reader.close()
+        if self._video is None:
+            return  # of sound, nothing is sent (WebRTC 5.2)
+        try:
+            await self._black()
+        except Exception as error:
+            if self._error is None:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        logger.error("sending %s failed: %s", self._track.kind, error, exc_info=error)
+        self._error = error
+        for viewer in list(self._viewers):
+            viewer.source_failed(error)
+
+    async def _live(self) -> None:
+        while True:
+            media, at = await self._reader.read()
+            if self._is_idle() or self._is_surplus(media, at):
+                continue
+            if isinstance(media, Packet):
+                self._pass_on(media, at)
+            elif isinstance(media, VideoFrame):
+                await self._encode_picture(media, at)
+            else:
+                await self._encode_sound(media, at)
+
+    def _is_idle(self) -> bool:
+        """Whether the track shows nothing, which has been sent often enough."""
+        track = self._track
+        if not isinstance(track, MediaStreamTrack) or (track.enabled and not track.muted):
+            self._blanks = 0
+            return False
+        self._blanks += 1
+        if self._blanks <= _BLANKS_SENT[track.kind]:
+            return False
+        if track.kind == "audio":
+            return True
+        interval = max(1, round(BLACK_INTERVAL * self._frame_rate()))
+        return self._blanks % interval != 0 and not self._keyframe_is_due()
+
+    def _is_surplus(self, media: Media, at: float) -> bool:
+        """Whether a picture is one too many for the frame rate that is asked for."""
+        wanted = self.encoding.max_framerate
+        if wanted is None or not isinstance(media, VideoFrame):
+            return False
+        rate = self._source_rate()
+        if wanted >= rate:
+            return False
+        if self._decimator is None:
+            self._decimator = Decimator(wanted, rate)
+        return not self._decimator.takes(at)
+
+    def _settings(self) -> MediaTrackSettings:
+        return self._track.getSettings() if isinstance(self._track, MediaStreamTrack) else {}
+
+    def _source_rate(self) -> float:
+        return float(self._settings().get("frameRate") or ASSUMED_FRAME_RATE)
+
+    def _frame_rate(self) -> float:
+        return min(self._source_rate(), self.encoding.max_framerate or self._source_rate())
+
+    def _pass_on(self, packet: "Packet[Any]", at: float) -> None:
+        """A picture or sound that is encoded already."""
+        self._passing = True
+        if self._packetize is None:
+            self._send([bytes(packet)], sample_number(at, opus_encoder.CLOCK_RATE), at)
+            return
+        if packet.is_keyframe:
+            self._last_keyframe, self._keyframe_due = time.monotonic(), None
+            settings = self._settings()
+            self._size = (settings.get("width", 0), settings.get("height", 0))
+        elif self._keyframe_is_due():
+            self._ask_camera()
+        payloads = self._packetize(bytes(packet), MAX_PAYLOAD)
+        timestamp = video_time(at)
+        self._send(payloads, timestamp, at, keyframe=packet.is_keyframe, size=self._size)
+
+    async def _encode_picture(self, frame: VideoFrame, at: float) -> None:
+        assert self._video is not None
+        keyframe = self._keyframe_is_due() or self._passing
+        self._passing = False
+        if keyframe:
+            # Whoever asks from now on, asks for another one.
+            self._keyframe_due = None
+        timestamp = video_time(at)
+        encoded = await self._loop.run_in_executor(
+            self._thread, self._compress, frame, timestamp, self._frame_rate(), keyframe
+        )
+        self._size = (frame.width, frame.height)
+        if encoded is None:
+            if keyframe:
+                self.request_keyframe()
+            return
+        payloads, is_keyframe, size = encoded
+        if is_keyframe:
+            self._last_keyframe = time.monotonic()
+        elif keyframe:
+            self.request_keyframe()
+        self._send(payloads, timestamp, at, keyframe=is_keyframe, size=size)
+
+    def _compress(
+        self, frame: VideoFrame, timestamp: int, frame_rate: float, keyframe: bool
+    ) -> tuple[list[bytes], bool, tuple[int, int]] | None:
+        """In the encoder's thread."""
+        assert self._video is not None
+        assert self._packetize is not None
+        picture = self._video.encode(frame, timestamp, frame_rate, keyframe=keyframe)
+        if picture is None:
+            return None
+        payloads = self._packetize(picture.data, MAX_PAYLOAD)
+        return payloads, picture.keyframe, (picture.width, picture.height)
+
+    async def _encode_sound(self, frame: AudioFrame, at: float) -> None:
+        assert self._audio is not None
+        encode = self._audio.encode
+        for data, timestamp, level in await self._loop.run_in_executor(
+            self._thread, encode, frame, at
+        ):
+            self._send([data], timestamp, at, audio_level=level)
+
+    async def _black(self) -> None:
+        """What is left of a track that has ended."""
+        while True:
+            await self._encode_picture(black(*self._size), time.monotonic())
+            self._keyframe_wanted.clear()
+            try:
+                async with asyncio.timeout(BLACK_INTERVAL):
+                    await self._keyframe_wanted.wait()
+                    await asyncio.sleep(KEYFRAME_SPACING)
+            except TimeoutError:
+                continue
+
+    # To the viewers.
+
+    def _send(
+        self,
+        payloads: list[bytes],
+        timestamp: int,
+        at: float,
+        *,
+        keyframe: bool = True,
+        size: tuple[int, int] = (0, 0),
+        audio_level: int | None = None,
+    ) -> None:
+        is_picture = self._packetize is not None
+        tells = at - self._told_capture_time >= CAPTURE_TIME_INTERVAL or (keyframe and is_picture)
+        if tells:
+            self._told_capture_time = at
+        frame = EncodedFrame(
+            payloads, timestamp, at, is_picture, keyframe, size, audio_level, tells
+        )
+        if self._pacing is not None:
+            self._pacing.cancel()
+        while self._waiting:  # the frame before was a large one: it must be gone by now
+            self._deliver(self._waiting.popleft())
+        self._waiting.extend(frame.bursts())
+        self._send_burst()
+
+    def _send_burst(self) -> None:
+        self._pacing = None
+        if self._waiting:
+            self._deliver(self._waiting.popleft())
+        if self._waiting:
+            self._pacing = self._loop.call_later(BURST_INTERVAL, self._send_burst)
+
+    def _deliver(self, burst: Burst) -> None:
+        burst.sent_at = time.monotonic()
+        for viewer in list(self._viewers):
+            viewer.deliver(burst)
+        burst.templates.clear()
+
+
+def _passes_through(encoding: Encoding) -> bool:
+    """Whether a camera's own H.264 is as good: nothing is to be changed in its pictures."""
+    return encoding == Encoding("h264")
+
+
+def shared_encoder(track: aiortc.MediaStreamTrack, encoding: Encoding) -> SharedEncoder:
+    """The encoder of a track for all who want it encoded in this way."""
+    encoders = _encoders.setdefault(track, {})
+    if encoding not in encoders:
+        encoders[encoding] = SharedEncoder(track, encoding)
+    return encoders[encoding]
+
+
+_encoders: "weakref.WeakKeyDictionary[Any, dict[Encoding, SharedEncoder]]" = (
+    weakref.WeakKeyDictionary()
+)
