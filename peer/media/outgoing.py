@@ -70,6 +70,9 @@ class _Feed:
     def deliver(self, burst: Burst) -> None:
         self._stream._deliver(self, burst)
 
+    def interrupted(self) -> None:
+        self._stream._interrupted()
+
     def source_failed(self, error: Exception) -> None:
         self._stream._source_failed(self, error)
 
@@ -223,6 +226,9 @@ class OutgoingStream:
         if self._report_timer is not None:
             self._report_timer.cancel()
             self._report_timer = None
+
+    def _interrupted(self) -> None:
+        self._awaits_keyframe = True
 
     def _source_failed(self, feed: _Feed, error: Exception) -> None:
         if feed in (self._feed, self._next_feed) and not self._told_failure:

@@ -19,6 +19,7 @@ from ..capture.processing import Decimator, black
 from ..constraints.types import MediaTrackSettings
 from . import opus_encoder
 from .encoded_frame import Burst, EncodedFrame
+from .frame_rate import FrameRate
 from .opus_encoder import OpusEncoder
 from .packetizers import MAX_PAYLOAD, PACKETIZERS
 from .track_reader import Media, open_reader
@@ -35,6 +36,8 @@ CAPTURE_TIME_INTERVAL = 1.0
 """Seconds between the frames that tell when they were captured; receivers work out the others."""
 BURST_INTERVAL = 0.003
 """Seconds between the bursts of one large picture: some 40 Mbit/s."""
+LONGEST_GROUP = 128
+"""Pictures from a camera's latest key frame that are kept for who joins: four seconds' worth."""
 ASSUMED_FRAME_RATE = 30.0
 """Of tracks that don't say."""
 _BLANKS_SENT = {"video": 2, "audio": 10}
@@ -62,6 +65,9 @@ class Viewer(Protocol):
     def deliver(self, burst: Burst) -> None:
         """Send packets; must neither block nor fail."""
 
+    def interrupted(self) -> None:
+        """Packets have been left out: wait for the next key frame."""
+
     def source_failed(self, error: Exception) -> None:
         """Reading or encoding the track has failed, and it will be black from now on."""
 
@@ -77,6 +83,8 @@ class SharedEncoder:
         self._track = track
         self._loop = asyncio.get_running_loop()
         self._viewers: list[Viewer] = []
+        self._late: dict[Viewer, asyncio.Task[None]] = {}  # who still catches up
+        self._group: list[EncodedFrame] = []  # since the camera's latest key frame
         self._error: Exception | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader = open_reader(track, takes_h264=_passes_through(encoding))
@@ -89,6 +97,7 @@ class SharedEncoder:
             )
         else:
             self._audio = OpusEncoder()
+        self._rate = FrameRate(self._nominal_rate())
         self._decimator: Decimator | None = None
         self._size = _DEFAULT_SIZE
         self._blanks = 0
@@ -121,19 +130,42 @@ class SharedEncoder:
 
     def add(self, viewer: Viewer) -> None:
         """Deliver to this viewer too; it can begin at the next key frame, which is made at once."""
-        self._viewers.append(viewer)
         if self._error is not None:
             self._loop.call_soon(viewer.source_failed, self._error)
         if self._task is None:
             self._task = self._loop.create_task(self._run())
-        self.request_keyframe()
+        if self._passing and self._group:
+            self._late[viewer] = self._loop.create_task(self._catch_up(viewer))
+        else:
+            self._viewers.append(viewer)
+            self.request_keyframe()
 
     def remove(self, viewer: Viewer) -> None:
         """Deliver to it no more; without viewers the track is neither read nor encoded."""
-        self._viewers.remove(viewer)
-        if not self._viewers:
+        if (task := self._late.pop(viewer, None)) is not None:
+            task.cancel()
+        else:
+            self._viewers.remove(viewer)
+        if not self._viewers and not self._late:
             _encoders.get(self._track, {}).pop(self.encoding, None)
             self._stop()
+
+    async def _catch_up(self, viewer: Viewer) -> None:
+        """Send what the camera made since its latest key frame: not every camera can be asked for
+        another one, and whoever joins wants to see something."""
+        group, position = self._group, 0
+        while self._waiting or position < len(self._group):
+            if group is not self._group:
+                group, position = self._group, 0
+                viewer.interrupted()
+            elif position < len(group):
+                for burst in group[position].bursts():
+                    burst.sent_at = time.monotonic()
+                    viewer.deliver(burst)
+                position += 1
+            await asyncio.sleep(BURST_INTERVAL)
+        del self._late[viewer]
+        self._viewers.append(viewer)
 
     def request_keyframe(self, not_before: float = 0.0) -> None:
         """Make the next picture one that decoders can begin with.
@@ -211,7 +243,7 @@ class SharedEncoder:
             return False
         if track.kind == "audio":
             return True
-        interval = max(1, round(BLACK_INTERVAL * self._frame_rate()))
+        interval = max(1, round(BLACK_INTERVAL * self._nominal_rate()))
         return self._blanks % interval != 0 and not self._keyframe_is_due()
 
     def _is_surplus(self, media: Media, at: float) -> bool:
@@ -219,21 +251,15 @@ class SharedEncoder:
         wanted = self.encoding.max_framerate
         if wanted is None or not isinstance(media, VideoFrame):
             return False
-        rate = self._source_rate()
-        if wanted >= rate:
-            return False
         if self._decimator is None:
-            self._decimator = Decimator(wanted, rate)
+            self._decimator = Decimator(wanted, max(wanted, self._nominal_rate()))
         return not self._decimator.takes(at)
 
     def _settings(self) -> MediaTrackSettings:
         return self._track.getSettings() if isinstance(self._track, MediaStreamTrack) else {}
 
-    def _source_rate(self) -> float:
+    def _nominal_rate(self) -> float:
         return float(self._settings().get("frameRate") or ASSUMED_FRAME_RATE)
-
-    def _frame_rate(self) -> float:
-        return min(self._source_rate(), self.encoding.max_framerate or self._source_rate())
 
     def _pass_on(self, packet: "Packet[Any]", at: float) -> None:
         """A picture or sound that is encoded already."""
@@ -249,18 +275,25 @@ class SharedEncoder:
             self._ask_camera()
         payloads = self._packetize(bytes(packet), MAX_PAYLOAD)
         timestamp = video_time(at)
-        self._send(payloads, timestamp, at, keyframe=packet.is_keyframe, size=self._size)
+        frame = self._send(payloads, timestamp, at, keyframe=packet.is_keyframe, size=self._size)
+        if packet.is_keyframe:
+            self._group = [frame]
+        elif 0 < len(self._group) < LONGEST_GROUP:
+            self._group.append(frame)
+        else:
+            self._group = []  # what is longer is no help
 
     async def _encode_picture(self, frame: VideoFrame, at: float) -> None:
         assert self._video is not None
         keyframe = self._keyframe_is_due() or self._passing
-        self._passing = False
+        self._passing, self._group = False, []
         if keyframe:
             # Whoever asks from now on, asks for another one.
             self._keyframe_due = None
+        self._rate.count(at)
         timestamp = video_time(at)
         encoded = await self._loop.run_in_executor(
-            self._thread, self._compress, frame, timestamp, self._frame_rate(), keyframe
+            self._thread, self._compress, frame, timestamp, self._rate.value, keyframe
         )
         self._size = (frame.width, frame.height)
         if encoded is None:
@@ -317,7 +350,7 @@ class SharedEncoder:
         keyframe: bool = True,
         size: tuple[int, int] = (0, 0),
         audio_level: int | None = None,
-    ) -> None:
+    ) -> EncodedFrame:
         is_picture = self._packetize is not None
         tells = at - self._told_capture_time >= CAPTURE_TIME_INTERVAL or (keyframe and is_picture)
         if tells:
@@ -331,6 +364,7 @@ class SharedEncoder:
             self._deliver(self._waiting.popleft())
         self._waiting.extend(frame.bursts())
         self._send_burst()
+        return frame
 
     def _send_burst(self) -> None:
         self._pacing = None
