@@ -44,9 +44,11 @@ class Limits:
     """Seconds until the first message on a WebSocket must have come."""
     heartbeat: float = 10.0
     """Seconds between pings on a WebSocket; it is cut when half of them pass without a pong."""
-    messages: int = 200
-    """Messages that one WebSocket may send within `messages_interval`: a peer that begins several
-    sessions trickles a few dozen at once."""
+    messages: int = 100
+    """Messages that one WebSocket, or one WHIP or WHEP session, may send within
+    `messages_interval`."""
+    messages_per_session: int = 20
+    """Messages beside these for each session that it has: a description, and candidates."""
     messages_interval: float = 1.0
     """Seconds."""
     send_queue: int = 256
@@ -77,15 +79,18 @@ class Pace:
         self._interval = interval
         self._times: dict[Hashable, collections.deque[float]] = {}
 
-    def allows(self, party: Hashable, now: float) -> bool:
+    def allows(self, party: Hashable, now: float, more: int = 0) -> bool:
         """Whether the party may do it once more; counts it if so.
 
         :param now: seconds of any clock that does not go back.
+        :param more: how often beside `count`.
         """
         if party not in self._times:
             self._forget(now)
-        times = self._times.setdefault(party, collections.deque(maxlen=self._count))
-        if len(times) == self._count and times[0] > now - self._interval:
+        times = self._times.setdefault(party, collections.deque())
+        while times and times[0] <= now - self._interval:
+            times.popleft()
+        if len(times) >= self._count + more:
             return False
         times.append(now)
         return True

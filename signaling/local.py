@@ -117,6 +117,11 @@ class LocalClient:
             self._news.clear()
             await self._news.wait()
 
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What others are told of this peer."""
+        return self._meta
+
     async def set_meta(self, meta: Mapping[str, Any]) -> None:
         """What others are told of this peer, ready for JSON.
 

@@ -5,12 +5,14 @@ packets to the address that it names; so both are looked at first, line by line.
 """
 
 import ipaddress
+import re
 
 from .errors import OfferMalformed, OfferRejected, OfferTooLarge
 from .limits import Limits
 
 MIN_PORT = 1024  # below it are the services of the network's own machines
 DISCARD_PORT = 9  # RFC 6544 4.5
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
 
@@ -43,7 +45,7 @@ def check_description(sdp: str, limits: Limits) -> None:
     """
     if len(sdp.encode()) > limits.body:
         raise OfferTooLarge(f"a description has at most {limits.body} bytes")
-    if any(ord(character) < 32 and character not in "\r\n\t" for character in sdp):
+    if _CONTROL_CHARACTER.search(sdp):
         raise OfferMalformed("the description has control characters")
     lines = sdp.splitlines()
     if not lines or lines[0] != "v=0":

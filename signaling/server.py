@@ -136,7 +136,7 @@ class SignalingServer:
     def _url(self, token: str | None) -> str:
         host = self.config.host
         if host in ("0.0.0.0", "::", ""):
-            host = _own_address()
+            host = own_address()
         host = f"[{host}]" if ":" in host else host
         fragment = f"#t={token}" if token is not None else ""
         scheme = "http" if self.config.tls is None else "https"
@@ -290,7 +290,7 @@ def _start_failure(config: ServerConfig, error: Exception) -> str:
     return f"can't serve on {where}: {error}"
 
 
-def _own_address() -> str:
+def own_address() -> str:
     """The address by which others on the network reach this computer; nothing is sent."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # a documentation address (RFC 5737)

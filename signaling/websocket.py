@@ -197,10 +197,10 @@ class _Connection:
         except (SignalingError, MessageInvalid) as error:
             # What can't be refused and forgotten: the client is no peer.
             refused = error if isinstance(error, SignalingError) else OfferMalformed(str(error))
+            self._left(EndReason.LOST)
             await self._send(refusal(refused))
             code = CLOSE_TRY_AGAIN if isinstance(error, Overloaded) else CLOSE_POLICY
             await self.close(code, str(refused))
-            self._left(EndReason.LOST)
         finally:
             if self._writer is not None:
                 self._writer.cancel()
@@ -240,17 +240,17 @@ class _Connection:
             try:
                 message = await self._socket.receive(timeout)
             except TimeoutError:
-                await self.close(CLOSE_POLICY, "nothing was said in time")
-                return self._left(EndReason.LOST)
+                self._left(EndReason.LOST)
+                return await self.close(CLOSE_POLICY, "nothing was said in time")
             timeout = None
             match message.type:
                 case WSMsgType.TEXT:
-                    if not self._pace.allows(None, loop.time()):
+                    if not self._pace.allows(self, loop.time(), self._expected):
                         raise TooManyRequests("too many messages")
                     await self._take(message.data)
                 case WSMsgType.BINARY:
-                    await self.close(CLOSE_UNSUPPORTED, "messages are text")
-                    return self._left(EndReason.LOST)
+                    self._left(EndReason.LOST)
+                    return await self.close(CLOSE_UNSUPPORTED, "messages are text")
                 case WSMsgType.CLOSE if message.data in (CLOSE_NORMAL, CLOSE_GOING_AWAY):
                     return self._left(EndReason.CLOSED)
                 case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
@@ -258,6 +258,12 @@ class _Connection:
                     return self._left(EndReason.LOST)
                 case _:
                     return self._broken()
+
+    @property
+    def _expected(self) -> int:
+        """How many messages of sessions may come at once."""
+        peer = self._peers.hub.switchboard.peers.get(self._peer_id)
+        return 0 if peer is None else len(peer.sessions) * self._limits.messages_per_session
 
     async def _take(self, text: str) -> None:
         try:

@@ -14,6 +14,7 @@ from signaling import (
     Hub,
     Limits,
     LocalClient,
+    Message,
     PeerRole,
     ServerConfig,
     SignalingServer,
@@ -66,8 +67,9 @@ class StubPeer:
         """Ends each session with it."""
         self.silent = False
         """Answers nothing."""
-        self.says: list[Description | Candidate] | None = None
+        self.says: list[Message] | None = None
         """Instead of a complete answer, once."""
+        self._news = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -94,6 +96,14 @@ class StubPeer:
                     self.candidates.append(candidate)
                 case Ended():
                     self.ended[session.id] = message
+                    async with self._news:
+                        self._news.notify_all()
+
+    async def reason(self, session_id: str) -> EndReason:
+        """Why a session ended, once it has."""
+        async with self._news:
+            await self._news.wait_for(lambda: session_id in self.ended)
+        return self.ended[session_id].reason
 
     async def _answer(self, session: SignalingSession, offer: str, generation: int) -> None:
         if self.refusal is not None:
@@ -103,7 +113,10 @@ class StubPeer:
         elif not self.silent:
             says, self.says = self.says, None
             for message in says or [Description("answer", answer(generation))]:
-                await session.send(message)
+                if isinstance(message, Ended):
+                    await session.end(message.reason, message.detail)
+                else:
+                    await session.send(message)
 
     async def close(self) -> None:
         await self.client.close()
