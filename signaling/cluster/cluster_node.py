@@ -51,7 +51,8 @@ class ClusterNode:
     """Shares the peers of a hub with other nodes, from `start()` to `close()`.
 
     When Redis is away, sessions stand, and what is said in them waits; when another node is away,
-    the sessions with its peers end with `EndReason.LOST`.
+    the sessions with its peers end with `EndReason.LOST`. Whoever can publish on Redis is believed
+    to be a node.
 
     :param url: of Redis: `redis://`, `rediss://` or `unix://`.
     :param prefix: of the channels, without spaces; clusters that share a Redis have different ones.
@@ -234,6 +235,7 @@ class ClusterNode:
         elif self._seat(node, peer):
             self._authorise(peer.id, peer.may_control)
             self._hub.receive(peer.id, SetPeerStatus(peer.roles, peer.meta, peer.room))
+            self._release(peer.id)
 
     def _seat(self, node: str, peer: Presence) -> bool:
         """Give a peer of another node its place in the hub; False when it can't have one."""

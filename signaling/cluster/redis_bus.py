@@ -68,7 +68,9 @@ class RedisBus:
                 client_name=f"{prefix}:{node}",
                 decode_responses=True,
                 socket_connect_timeout=CONNECT_TIMEOUT,
-                socket_timeout=CONNECT_TIMEOUT,
+                # With a time-out redis-py sends within asyncio.wait_for(), which before Python 3.12
+                # can swallow a cancellation. Silence tells of a Redis that hangs.
+                socket_timeout=None,
                 # What is tried again by the library could be published twice.
                 retry=Retry(NoBackoff(), 0),
             )
@@ -81,11 +83,13 @@ class RedisBus:
         :raises BusError: Redis can't be reached, or refuses.
         """
         try:
-            await self._redis.ping()
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._redis.ping()
         except (RedisError, OSError) as error:
             await self._redis.aclose()
-            raise BusError(f"Redis can't be used: {error}") from error
+            raise BusError(f"Redis can't be used: {str(error) or 'it does not answer'}") from error
         self._task = asyncio.create_task(self._stay_connected(), name=f"Redis bus of {self._node}")
+        self._task.add_done_callback(_tell_of_failure)
 
     def publish(self, text: str, node: str | None = None) -> None:
         """Say something to one node, or to all."""
@@ -99,7 +103,8 @@ class RedisBus:
         if self._task is not None:
             if self.connected:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._outbox.join(), CONNECT_TIMEOUT)
+                    async with asyncio.timeout(CONNECT_TIMEOUT):
+                        await self._outbox.join()
             task, self._task = self._task, None
             task.cancel()
             await asyncio.wait({task})
@@ -137,11 +142,10 @@ class RedisBus:
 
     async def _next(self, subscription: PubSub, type: str) -> str:
         """:raises TimeoutError: nothing comes."""
-        async with asyncio.timeout(self._silence):
-            while True:
-                message = await subscription.get_message(timeout=self._silence)
-                if message is not None and message["type"] == type:
-                    return str(message["data"])
+        while (message := await subscription.get_message(timeout=self._silence)) is not None:
+            if message["type"] == type:
+                return str(message["data"])
+        raise TimeoutError(f"nothing came for {self._silence:g} s")
 
     async def _publish(self) -> None:
         while True:
@@ -160,3 +164,9 @@ class RedisBus:
 
     def _channel(self, node: str | None) -> str:
         return f"{self._prefix}:all" if node is None else f"{self._prefix}:node:{node}"
+
+
+def _tell_of_failure(task: asyncio.Task[None]) -> None:
+    """A defect ends the task, and `close()` raises it, which may be days later."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the Redis bus has failed", exc_info=error)

@@ -22,7 +22,7 @@ class PeerChanged:
 
 @dataclass(frozen=True)
 class NodeGone:
-    """A node is there no longer; its peers went before."""
+    """A node is there no longer, nor are its peers."""
 
     node: str
     in_order: bool
@@ -110,10 +110,7 @@ class Roster:
 
     def _forget(self, name: str, in_order: bool) -> list[RosterEvent]:
         node = self._nodes.pop(name, None)
-        if node is None:
-            return []
-        gone: list[RosterEvent] = [PeerChanged(name, Presence(id)) for id in node.peers]
-        return [*gone, NodeGone(name, in_order)]
+        return [] if node is None else [NodeGone(name, in_order)]
 
 
 def _set_peer(name: str, node: _Node, peer: Presence) -> list[RosterEvent]:

@@ -282,6 +282,17 @@ async def test_a_full_node_refuses(nodes: Nodes) -> None:
     assert "viewer" not in a.hub.switchboard.peers
 
 
+async def test_a_node_without_a_place_for_a_camera_says_so(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = await nodes("a"), await nodes("b", Limits(producers=1))
+    Somebody(b, "own", PeerRole.PRODUCER)
+    first, second = (Somebody(a, name, PeerRole.PRODUCER) for name in ("first", "second"))
+    first.leave()
+    await until(lambda: "no place for another producer" in caplog.text)
+    await until(lambda: second.id not in b.hub.switchboard.peers)
+
+
 async def test_an_id_that_two_nodes_have_means_ones_own(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
