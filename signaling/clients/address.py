@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from ..protocol import PeerRole
 from ..session import SignalingClient
 from .stdio import StdioClient
-from .websocket import ANY_PRODUCER, WebSocketClient
+from .watch import ANY_PRODUCER
+from .websocket import WebSocketClient
 from .whip import WhepClient, WhipClient
 
 _TOKEN_FRAGMENT = "t="  # as in the address that our server prints

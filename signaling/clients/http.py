@@ -9,8 +9,6 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import aiohttp
@@ -159,17 +157,6 @@ class HttpClient:
     async def close(self) -> None:
         """Close what connections are open."""
         await self._http.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        type: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def check_url(url: str) -> str:

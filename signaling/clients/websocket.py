@@ -29,11 +29,9 @@ from .backoff import STABLE_AFTER, Backoff
 from .http import Refused
 from .inbox import Inbox
 from .server_connection import ServerConnection
-from .watch import ANY_PRODUCER, Watch
+from .watch import Watch
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["ANY_PRODUCER", "WebSocketClient", "WebSocketSession"]
 
 MOST_ARRIVALS = 64
 """Sessions that wait to be taken; taking one is a matter of milliseconds."""

@@ -10,8 +10,15 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from signaling import SignalingError
-from signaling.clients import backoff, inbox, server_connection, websocket
-from signaling.clients.websocket import ANY_PRODUCER, WebSocketClient, WebSocketSession
+from signaling.clients import (
+    ANY_PRODUCER,
+    WebSocketClient,
+    backoff,
+    inbox,
+    server_connection,
+    websocket,
+)
+from signaling.clients.websocket import WebSocketSession
 from signaling.protocol import PeerRole
 from signaling.session import Candidate, Description, Ended, EndReason, Message
 
@@ -198,6 +205,17 @@ async def test_close_ends_the_sessions_in_order(
     assert asyncio.all_tasks() <= tasks
 
 
+async def test_a_close_right_after_the_start_closes_the_socket_in_order(
+    scripted: ScriptedServer, gst: GstServer
+) -> None:
+    client = WebSocketClient(f"ws://127.0.0.1:{scripted.port}")
+    await client.start()
+    [socket] = gst.sockets.values()
+    await client.close()
+    await gst.until(lambda: not gst.statuses)
+    assert socket.close_code == 1000
+
+
 async def test_sessions_that_nobody_takes_are_refused(
     gst: GstServer, connect: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +352,30 @@ async def test_nonsense_is_passed_over(scripted: ScriptedServer, connect: Client
         {"type": "endSession", "sessionId": "3"}, WELCOME | {"peerId": 5}, started,
     )  # fmt: skip
     assert (await session_of(await connect())).id == "1"
+
+
+@pytest.mark.parametrize("about", [{}, {"peerId": "camera", "reason": "overloaded"}])
+async def test_a_refused_start_is_tried_again(
+    scripted: ScriptedServer, connect: Client, about: dict[str, str]
+) -> None:
+    """A plain server does not say what was refused."""
+    answers = [error("not now", **about), {"type": "sessionStarted", "sessionId": "1"}]
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json(WELCOME)
+        await socket.send_json(NOBODY | {"producers": [{"id": "camera", "meta": None}]})
+        async for frame in socket:
+            message = json.loads(frame.data)
+            if message["type"] == "startSession":
+                await socket.send_json({"peerId": message["peerId"]} | answers.pop(0))
+        return socket
+
+    scripted.handlers["GET"] = handle
+    session = await session_of(await connect(roles=(), watch=ANY_PRODUCER))
+    assert (session.id, session.peer_id) == ("1", "camera")
+    assert not answers
 
 
 async def test_who_is_no_producer_does_not_become_one(
