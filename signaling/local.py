@@ -111,16 +111,13 @@ class LocalClient:
     async def sessions(self) -> AsyncIterator[LocalSession]:
         """Each session as it begins, until the client is closed; one that is over before it is
         looked at is left out."""
-        while not self._closed:
+        while True:
             while self._unread:
                 yield self._unread.pop(next(iter(self._unread)))
+            if self._closed:
+                return
             self._news.clear()
             await self._news.wait()
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """What others are told of this peer."""
-        return self._meta
 
     async def set_meta(self, meta: Mapping[str, Any]) -> None:
         """What others are told of this peer, ready for JSON.
@@ -128,7 +125,7 @@ class LocalClient:
         :raises SignalingError: it is more than a peer may tell.
         """
         self._meta = dict(meta)
-        if self._joined and self.peer_id is not None:
+        if self._joined and not self._closed and self.peer_id is not None:
             status = SetPeerStatus(self._roles, self._meta, self._room)
             self._hub.set_status(self.peer_id, status)
 

@@ -24,6 +24,7 @@ from signaling import (
 TOKEN = "0123456789abcdef0123456789"
 CONTROL_TOKEN = "abcdef0123456789abcdef0123"
 PUBLISH_TOKEN = "fedcba9876543210fedcba9876"
+META = {"label": "Camera", "live": True, "tracks": []}
 
 # Short enough to wait for, and nothing in the tests is slower than this for honest reasons.
 LIMITS = Limits(
@@ -57,8 +58,7 @@ class StubPeer:
     """A peer of the server's process that answers every offer with the same text."""
 
     def __init__(self, hub: Hub, id: str, role: PeerRole = PeerRole.PRODUCER) -> None:
-        meta = {"label": "Camera", "live": True, "tracks": []}
-        self.client = LocalClient(hub, id, roles={role}, meta=meta)
+        self.client = LocalClient(hub, id, roles={role}, meta=META)
         self.sessions: dict[str, SignalingSession] = {}
         self.offers: dict[str, list[str]] = {}
         self.candidates: list[str] = []

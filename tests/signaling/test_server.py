@@ -343,3 +343,38 @@ async def test_stopping_ends_sessions_and_closes_connections(
     assert list(producer.ended) == list(producer.offers)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_metrics_count_what_is_and_was(http: aiohttp.ClientSession) -> None:
+    await start(http)
+    async with http.delete("/whep/camera/nothing") as response:
+        assert response.status == 404
+    async with http.get("/metrics") as response:
+        assert response.content_type == "text/plain"
+        lines = (await response.text()).splitlines()
+    for line in (
+        "signaling_peers 2",
+        "signaling_sessions 1",
+        "signaling_sessions_begun_total 1",
+        'signaling_messages_total{type="peer"} 1',
+        'signaling_refusals_total{reason="404"} 1',
+    ):
+        assert line in lines
+    async with http.get("/metrics", headers={"Authorization": ""}) as response:
+        assert response.status == 401
+
+
+async def test_no_metrics_unless_asked_for() -> None:
+    server = SignalingServer(ServerConfig(port=0, token=TOKEN))
+    await server.start()
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
+        http.get(f"http://127.0.0.1:{server.port}/metrics") as response,
+    ):
+        assert response.status == 404
+    await server.stop()
+
+
+async def test_ws_is_for_websockets_only(http: aiohttp.ClientSession) -> None:
+    async with http.get("/ws") as response:
+        assert response.status == 404

@@ -34,7 +34,7 @@ from signaling.protocol import (
     serialise,
 )
 
-from .conftest import CONTROL_TOKEN, LIMITS, PUBLISH_TOKEN, TOKEN, StubPeer, answer
+from .conftest import CONTROL_TOKEN, LIMITS, META, PUBLISH_TOKEN, TOKEN, StubPeer, answer
 from .test_sdp_guard import OFFER, candidate
 
 PRODUCER = frozenset({PeerRole.PRODUCER})
@@ -119,7 +119,7 @@ async def test_a_viewer_offers_and_both_talk(
         assert welcome.resume_key
         await viewer.say(SetPeerStatus(LISTENER), ListProducers())
         assert await viewer.hear() == PeerStatusChanged(welcome.peer_id, LISTENER)
-        assert await viewer.hear() == Producers((PeerInfo("camera", producer.client.meta),))
+        assert await viewer.hear() == Producers((PeerInfo("camera", META),))
         await viewer.say(StartSession("camera", OFFER))
         started = await viewer.hear()
         assert isinstance(started, SessionStarted)
