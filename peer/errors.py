@@ -10,6 +10,7 @@
   * NotReadableError        the device exists but can't be read: another program holds it
   * NotSupportedError
   * OperationError
+    * RTCError              and its `errorDetail` says what of WebRTC failed
   * OverconstrainedError    no device or mode satisfies the required constraints
   * SecurityError
   * UnknownError
@@ -70,6 +71,22 @@ class NotSupportedError(DOMException):
 
 class OperationError(DOMException):
     """The operation failed for a reason of its own."""
+
+
+class RTCError(OperationError):
+    """Something of WebRTC failed (WebRTC 11.1).
+
+    :param errorDetail: for example `sdp-syntax-error`.
+    """
+
+    def __init__(self, errorDetail: str, message: str = "") -> None:
+        super().__init__(message)
+        self.errorDetail = errorDetail
+
+    @property
+    def name(self) -> str:
+        """The specification gives all of them this name."""
+        return "OperationError"
 
 
 class SecurityError(DOMException):

@@ -53,6 +53,7 @@ class IceAgent(GatheringConnection):
         super().__init__(owner)
         self._state = "new"
         self._chosen = asyncio.Event()
+        self._nominated_last: CandidatePair | None = None
 
     @property
     def state(self) -> str:
@@ -152,14 +153,27 @@ class IceAgent(GatheringConnection):
             elif isinstance(protocol, IceProtocol):
                 # The triggered check (RFC 8445 section 7.3.1.4), which aioice leaves out here.
                 protocol.send_again(addr)
+        nominated = "USE-CANDIDATE" in message.attributes
+        if nominated and pair is not None:
+            self._nominated_last = pair
         super().check_incoming(message, addr, protocol)
-        if pair is None or self.selected is not None or self.ice_controlling:
-            return
+        if nominated and pair is None:  # it is new
+            self._nominated_last = self._pair_of(protocol, addr)
         # A controlling side may nominate only when it is checked once more.
-        if pair.state == CandidatePair.State.SUCCEEDED and self.remote_password is not None:
-            request = self.build_request(pair, nominate=False)
-            request.add_message_integrity(self.remote_password.encode())
-            protocol.send_stun(request, addr)
+        if (
+            pair is not None
+            and pair.state == CandidatePair.State.SUCCEEDED
+            and self.selected is None
+            and not self.ice_controlling
+        ):
+            self._check_once(pair, nominate=False)
+
+    def _check_once(self, pair: CandidatePair, *, nominate: bool) -> None:
+        """Send a check whose answer does not matter."""
+        assert self.remote_password is not None
+        request = self.build_request(pair, nominate)
+        request.add_message_integrity(self.remote_password.encode())
+        pair.protocol.send_stun(request, pair.remote_addr)
 
     def _pair_of(self, protocol: StunProtocol, address: Address) -> CandidatePair | None:
         for pair in self._check_list:
@@ -167,20 +181,30 @@ class IceAgent(GatheringConnection):
                 return pair
         return None
 
+    def build_request(self, pair: CandidatePair, nominate: bool) -> stun.Message:
+        return super().build_request(pair, nominate and self.selected in (None, pair))
+
     def check_complete(self, pair: CandidatePair) -> None:
+        # aioice nominates with every check, and takes what was nominated and works last. Here the
+        # controlling side stays with the first that works and says so once more, and the
+        # controlled side follows the last word: both use the same pair.
         before = self.selected
-        if before is not None and before is not pair and self.ice_controlling:
-            # aioice asks for every pair; the first one that works stays.
+        if before not in (None, pair) and (
+            self.ice_controlling or pair is not self._nominated_last
+        ):
             pair.nominated = False
         super().check_complete(pair)
-        if (selected := self.selected) is not None and selected is not before:
-            logger.info("%r: %r is chosen", self, selected)
-            if (sock := _protocol(selected).socket) is not None:
-                sock.watch_errors()
-            self._chosen.set()
-            if self._state == "checking":
-                self._state = "connected"
-            self._owner.changed(self)
+        if (selected := self.selected) is None or selected is before:
+            return
+        logger.info("%r: %r is chosen", self, selected)
+        if self.ice_controlling:
+            self._check_once(selected, nominate=True)
+        if (sock := _protocol(selected).socket) is not None:
+            sock.watch_errors()
+        self._chosen.set()
+        if self._state == "checking":
+            self._state = "connected"
+        self._owner.changed(self)
 
     # Liveness
 
@@ -233,7 +257,7 @@ class IceAgent(GatheringConnection):
         begun = time.monotonic()
         try:
             await pair.protocol.request(
-                self.build_request(pair, nominate=False),
+                self.build_request(pair, nominate=True),
                 pair.remote_addr,
                 integrity_key=self.remote_password.encode(),
                 retransmissions=0 if hinted else 1,

@@ -1,0 +1,138 @@
+"""The DTLS transport, with RTP and RTCP routed as BUNDLE wants it.
+
+Needs of `aiortc.RTCDtlsTransport`: `_handle_rtp_data(data, arrival_time_ms)` and
+`_handle_rtcp_data(data)`, which get what has been decrypted; `_rtp_header_extensions_map`;
+`_rtp_router` with `route_rtp()`, `route_rtcp()`, `ssrc_table` and `mid_table`; `_set_role(role)`;
+`_ssl`, whose peer has a certificate after the handshake; the counters `__tx_bytes`, `__tx_packets`,
+`__rx_bytes` and `__rx_packets`; and of `RTCCertificate`: `_cert`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from aiortc import RTCCertificate, RTCDtlsTransport
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    AnyRtcpPacket,
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSrPacket,
+    RtpPacket,
+    unpack_remb_fci,
+)
+from cryptography import x509
+
+from .ice import IceTransport
+
+logger = logging.getLogger(__name__)
+
+RtcpHandler = Callable[[AnyRtcpPacket], None]
+
+_FIR_ENTRY = 8
+"""Bytes of one request in a full intra request (RFC 5104 4.3.1.1)."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Packets of any kind, and their bytes."""
+
+    bytes_sent: int
+    packets_sent: int
+    bytes_received: int
+    packets_received: int
+
+
+_COUNTERS = ("tx_bytes", "tx_packets", "rx_bytes", "rx_packets")
+
+
+class DtlsTransport(RTCDtlsTransport):
+    """One DTLS association, over which everything of a connection goes."""
+
+    def __init__(self, ice: IceTransport, certificate: RTCCertificate) -> None:
+        super().__init__(ice, [certificate])  # type: ignore[arg-type]  # it uses what both have
+        self._certificate = certificate
+        self._rtcp_handlers: dict[int, RtcpHandler] = {}
+
+    @property
+    def ice(self) -> IceTransport:
+        """The ICE transport below."""
+        return self.transport  # type: ignore[return-value]
+
+    @property
+    def local_certificate(self) -> x509.Certificate:
+        """This side's certificate."""
+        return self._certificate._cert
+
+    @property
+    def remote_certificate(self) -> x509.Certificate | None:
+        """The other side's, once the handshake has shown it."""
+        if self._ssl is None:
+            return None
+        return self._ssl.get_peer_certificate(as_cryptography=True)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over it so far."""
+        private = vars(self)
+        return Traffic(*(private[f"_RTCDtlsTransport__{name}"] for name in _COUNTERS))
+
+    def set_role(self, role: str) -> None:
+        """Be `client` or `server` of the handshake, which must not have begun."""
+        self._set_role(role)
+
+    def handle_rtcp(self, ssrcs: Iterable[int], handler: RtcpHandler | None) -> None:
+        """Call this with what the other side reports of the streams that are sent; None ends it."""
+        for ssrc in ssrcs:
+            if handler is None:
+                self._rtcp_handlers.pop(ssrc, None)
+            else:
+                self._rtcp_handlers[ssrc] = handler
+
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+        try:
+            packet = RtpPacket.parse(data, self._rtp_header_extensions_map)
+        except ValueError as error:
+            logger.debug("malformed RTP: %s", error)
+            return
+        # RFC 8843 9.2: the mid counts for more than what a source was thought to belong to.
+        router, mid = self._rtp_router, packet.extensions.mid
+        if mid is not None and mid in router.mid_table:
+            router.ssrc_table[packet.ssrc] = router.mid_table[mid]
+        receiver = router.route_rtp(packet)
+        if receiver is not None:
+            await receiver._handle_rtp_packet(packet, arrival_time_ms=arrival_time_ms)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        try:
+            packets = RtcpPacket.parse(data)
+        except ValueError as error:
+            logger.debug("malformed RTCP: %s", error)
+            return
+        for packet in packets:
+            for receiver in self._rtp_router.route_rtcp(packet):
+                await receiver._handle_rtcp_packet(packet)
+            handlers = {self._rtcp_handlers.get(ssrc) for ssrc in _reported(packet)}
+            for handler in handlers - {None}:
+                assert handler is not None
+                handler(packet)
+
+
+def _reported(packet: AnyRtcpPacket) -> list[int]:
+    """The streams of this side that a packet speaks of."""
+    if isinstance(packet, (RtcpRrPacket, RtcpSrPacket)):
+        return [report.ssrc for report in packet.reports]
+    if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_FIR:
+        entries = range(0, len(packet.fci) - _FIR_ENTRY + 1, _FIR_ENTRY)
+        return [int.from_bytes(packet.fci[at : at + 4], "big") for at in entries]
+    if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
+        try:
+            return list(unpack_remb_fci(packet.fci)[1])
+        except ValueError:
+            return []
+    if isinstance(packet, (RtcpPsfbPacket, RtcpRtpfbPacket)):
+        return [packet.media_ssrc]
+    return []

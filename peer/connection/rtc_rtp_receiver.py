@@ -1,0 +1,99 @@
+"""RTCRtpReceiver: receives a track over a connection (WebRTC 5.3)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiortc import RTCRtpCapabilities
+from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtcrtpreceiver import RTCRtpContributingSource, RTCRtpSynchronizationSource
+from aiortc.rtp import RtpPacket
+
+from ..capture.media_stream import MediaStream
+from .aiortc_seam.dtls import DtlsTransport
+from .aiortc_seam.rtp_receiver import ReceivedStream, RtpReceiver
+from .codecs import capabilities
+from .remote_track import RemoteSource, RemoteTrack
+
+
+class RTCRtpReceiver:
+    """Receives one m-section's media as a track, which exists from the beginning, muted."""
+
+    def __init__(self, kind: str, transport: DtlsTransport) -> None:
+        self._transport = transport
+        self._source = RemoteSource(kind)
+        self._track = RemoteTrack(self._source)
+        self._receiver = RtpReceiver(
+            kind, transport, self._source, self._arrived, lambda: self._source.set_muted(True)
+        )
+        self._receptive = False
+        self.streams: list[MediaStream] = []
+        """The streams that the other side says the track belongs to."""
+        self._receiver.enable(False)
+
+    @property
+    def track(self) -> RemoteTrack:
+        """What is received."""
+        return self._track
+
+    @property
+    def transport(self) -> DtlsTransport:
+        """The transport that it is received over."""
+        return self._transport
+
+    @staticmethod
+    def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
+        """What can be received; None for an unknown kind."""
+        return capabilities(kind, sends=False)
+
+    def getSynchronizationSources(self) -> Sequence[RTCRtpSynchronizationSource]:
+        """The sources of the last ten seconds."""
+        return self._receiver.getSynchronizationSources()
+
+    def getContributingSources(self) -> Sequence[RTCRtpContributingSource]:
+        """Sources that a mixer named: aiortc does not tell."""
+        return ()
+
+    # For the connection.
+
+    @property
+    def statistics(self) -> list[ReceivedStream]:
+        """Counters of what was received, by source."""
+        return self._receiver.streams()
+
+    @property
+    def decoded(self) -> dict[str, Any]:
+        """What became of it: of pictures the frames, of sound the duration in seconds and the
+        energy, by the names of `inbound-rtp`."""
+        return self._source.decoded() | {
+            "nackCount": self._receiver.nacks,
+            "pliCount": self._receiver.plis,
+        }
+
+    async def start(self, parameters: RTCRtpReceiveParameters, report_as: int) -> None:
+        """Receive as it was negotiated; reports are sent as this source."""
+        self._receiver.report_as(report_as)
+        await self._receiver.configure(parameters)
+        self._receptive = True
+        self._receiver.enable(True)
+
+    def pause(self) -> None:
+        """Take nothing until `start()`."""
+        self._receptive = False
+        self._receiver.enable(False)
+
+    def mute(self) -> None:
+        """The other side sends nothing any more."""
+        self._source.set_muted(True)
+
+    def end(self) -> None:
+        """End the track, and fire `ended` on it."""
+        self.pause()
+        self._source.end()
+
+    async def stop(self) -> None:
+        """Let go of the decoder."""
+        await self._receiver.stop()
+
+    def _arrived(self, packet: RtpPacket) -> None:
+        if self._receptive:
+            self._source.set_muted(False)
