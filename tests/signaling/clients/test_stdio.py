@@ -93,6 +93,7 @@ async def test_an_offer_out_and_an_answer_in(
     await client.close()
     assert await anext(messages) == Ended()
     await client.close()
+    assert not asyncio.get_running_loop().remove_reader(descriptors["stdin"])
 
 
 async def test_an_offer_in_and_an_answer_out(

@@ -220,7 +220,12 @@ async def test_a_client_that_is_gone_too_long_is_forgotten_but_keeps_its_session
     assert producer.inbox.ended is None, "its media may still flow"
     await producer.send(Description("offer", SENDING))
     await producer.end(EndReason.FAILED)
-    await exchange(await session_of(producer_client), again, Description("offer", ASKING))
+    again_producer = await session_of(producer_client)
+    await exchange(again_producer, again, Description("offer", ASKING))
+    object.__setattr__(server.hub.limits, "resume_grace", 5.0)
+    relay.cut()
+    await exchange(again_producer, again, Description("offer", ASKING))
+    await exchange(again, again_producer, Description("answer", answer()))
 
 
 async def test_a_server_that_says_nothing_any_more_is_noticed(

@@ -90,6 +90,10 @@ async def test_sessions_through_a_plain_gstreamer_server(gst: GstServer, connect
     assert await next_message(producer) == Ended(EndReason.NOT_LIVE)
     await producer.end()
     await producer.send(OFFER)
+    await producer._client.close()
+    await gst.until(lambda: producer._client.peer_id not in gst.statuses)
+    said = [message["type"] for message in gst.heard]
+    assert (said.count("peer"), said.count("endSession")) == (5, 1)
     statuses = [message for message in gst.heard if message["type"] == "setPeerStatus"]
     assert [sorted(status["roles"]) for status in statuses] == [["producer"], ["listener"]]
 
@@ -112,6 +116,18 @@ async def test_a_producer_that_comes_later_and_comes_back(gst: GstServer, connec
         assert session.peer_id == producer.peer_id
         await producer.close()
         assert await next_message(session) == Ended()
+
+
+async def test_a_producer_that_comes_back_is_not_kept_waiting(
+    gst: GstServer, connect: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff.Backoff, "next_delay", lambda self: 60.0)
+    consumer, producer = await connect(roles=(), watch=ANY_PRODUCER), await connect()
+    session = await session_of(consumer)
+    await producer.close()
+    assert await next_message(session) == Ended()
+    producer = await connect()
+    assert (await session_of(consumer)).peer_id == producer.peer_id
 
 
 async def test_a_session_that_failed_is_begun_again(gst: GstServer, connect: Client) -> None:
@@ -162,8 +178,9 @@ async def test_live_sessions_outlast_the_connection(gst: GstServer, connect: Cli
     await session.send(OFFER)  # nobody is told, and nothing fails
     await gst.start(next(iter(gst.sockets)), {"peerId": client.peer_id})
     assert (await session_of(client)).id != session.id
-    assert not any(message["type"] == "peer" for message in gst.heard)
     await client.close()
+    await gst.until(lambda: client.peer_id not in gst.statuses)
+    assert not any(message["type"] == "peer" for message in gst.heard)
     assert await next_message(session) == Ended()
 
 
@@ -304,6 +321,33 @@ async def test_a_server_that_says_nothing(
     scripted.handlers["GET"] = scripted_socket()
     with pytest.raises(SignalingError, match="no answer in time"):
         await connect()
+
+
+async def test_a_server_that_falls_silent_while_it_gives_the_place_back_may_keep_it(
+    scripted: ScriptedServer, connect: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    heard: list[dict[str, Any]] = []
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json(WELCOME | {"resumeKey": "key"})
+        async for frame in socket:
+            heard.append(json.loads(frame.data))
+            if heard[-1]["type"] == "list":
+                await socket.send_json(NOBODY)
+                monkeypatch.setattr(server_connection, "HELLO_TIMEOUT", 0.1)
+                await socket.close(code=1011)
+        if heard[-1]["type"] == "resume" and not code.done():
+            code.set_result(socket.close_code)
+        return socket
+
+    scripted.handlers["GET"] = handle
+    await connect()
+    # Our server takes 1000 and 1001 for good.
+    assert await asyncio.wait_for(code, 10) == 1013
+    assert heard[-1] == {"type": "resume", "resumeKey": "key", "received": 1}
 
 
 async def test_a_server_that_is_not_there(scripted: ScriptedServer, connect: Client) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from signaling import SignalingError
 from signaling.clients import backoff, http, whip
 from signaling.clients.whip import WhepClient, WhipClient, WhipSession
 from signaling.session import Candidate, Description, Ended, EndReason, IceServer
+from signaling.tls import own_tls
 
 from .conftest import Handler, ScriptedServer
 from .test_fragment import FIRST, OFFER, SECOND
@@ -325,6 +328,30 @@ async def test_a_lost_session_is_followed_by_another(
     assert server.methods() == ["OPTIONS", "POST", "DELETE", "OPTIONS", "POST"]
 
 
+@pytest.mark.parametrize(("stable_after", "waits"), [(60.0, [0, 1, 2]), (0.0, [0, 0, 0])])
+async def test_a_session_that_lasted_is_followed_sooner(
+    server: ScriptedServer, client: WhipClient, monkeypatch: pytest.MonkeyPatch,
+    stable_after: float, waits: list[int],
+) -> None:  # fmt: skip
+    failures: list[int] = []
+
+    def delay(self: backoff.Backoff) -> float:
+        failures.append(self._failures)
+        self._failures += 1
+        return 0.0
+
+    monkeypatch.setattr(backoff.Backoff, "next_delay", delay)
+    monkeypatch.setattr(whip, "STABLE_AFTER", stable_after)
+    await client.start()
+    sessions = client.sessions()
+    for _ in waits:
+        session = await anext(sessions)
+        await offer(session)
+        await session.end(EndReason.LOST)
+    await anext(sessions)
+    assert failures == waits
+
+
 async def test_a_session_that_was_ended_in_order_is_the_last(
     server: ScriptedServer, client: WhipClient
 ) -> None:
@@ -422,6 +449,22 @@ async def test_redirects_that_are_not_followed(
     with pytest.raises(SignalingError, match="redirects to"):
         await offer(session)
     assert len(server.of("POST")) == 1
+
+
+async def test_no_redirect_leads_from_https_to_http(
+    scripted: ScriptedServer, elsewhere: ScriptedServer, tmp_path: Path
+) -> None:
+    tls = await asyncio.to_thread(own_tls, path=tmp_path / "tls.pem")
+    await scripted.stop()
+    await scripted.start(tls.context)
+    scripted.handlers["POST"] = respond(307, Location=f"{elsewhere.url}/whip")
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "tls.pem"))
+    client = WhipClient(f"https://127.0.0.1:{scripted.port}/whip", TOKEN, tls=trusted)
+    session = await begin(client)
+    with pytest.raises(SignalingError, match="from https to http"):
+        await offer(session)
+    assert elsewhere.asked == []
+    await client.close()
 
 
 @pytest.mark.parametrize("location", ["https://evil.example/1", "//evil.example/1", "//[", ""])
