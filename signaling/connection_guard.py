@@ -8,7 +8,7 @@ import collections
 
 from aiohttp import web
 
-from .limits import Limits
+from .limits import Limits, party
 
 
 class ConnectionGuard:
@@ -52,7 +52,7 @@ class _Connection(web.RequestHandler):
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)
         guard = self._guard
-        self._address = str((transport.get_extra_info("peername") or ("?",))[0])
+        self._address = party(str((transport.get_extra_info("peername") or ("?",))[0]))
         guard.per_address[self._address] += 1
         if (
             guard.per_address.total() > guard.limits.connections

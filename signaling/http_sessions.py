@@ -19,7 +19,7 @@ from .errors import (
 )
 from .http_peer import HttpPeer
 from .hub import Hub
-from .limits import Pace
+from .limits import Pace, party
 from .protocol import PeerRole
 from .sdp_guard import check_offer, filter_candidates
 
@@ -58,11 +58,6 @@ class HttpSessions:
             router.add_patch(session, self._patch)
             router.add_delete(session, self._end)
 
-    def close(self) -> None:
-        """End every session."""
-        for peer in list(self._peers.values()):
-            peer.leave(detail="the signalling server was stopped")
-
     async def _options(self, request: web.Request) -> web.Response:
         return web.Response(status=204, headers=whip.options_headers(methods(request)))
 
@@ -82,7 +77,7 @@ class HttpSessions:
             raise WrongContentType(f"an offer is {whip.SDP}, not {request.content_type}")
         name = request.match_info["target"]
         target = self._hub.switchboard.find(_ROLES[kind], name)
-        address = request.remote or ""
+        address = party(request.remote)
         if not self._starts.allows(address, asyncio.get_running_loop().time()):
             raise TooManyRequests("too many sessions were started from this address")
         offer = check_offer(await self._body(request), self._limits, sends=kind == "whip")

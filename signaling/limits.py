@@ -1,6 +1,7 @@
 """How much of anything one client, and all of them together, may ask for (pure)."""
 
 import collections
+import ipaddress
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -65,6 +66,17 @@ class Limits:
     """Seconds after an answer in which its further candidates are waited for."""
     retry_after: int = 5
     """Seconds that a client is told to wait when there is no place, or no live stream."""
+
+
+def party(address: str | None) -> str:
+    """What an address is counted as: an IPv6 host has all of a /64 (RFC 6177)."""
+    try:
+        number = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or ""
+    if isinstance(number, ipaddress.IPv4Address):
+        return str(number)
+    return str(number.ipv4_mapped or ipaddress.IPv6Network((number, 64), strict=False))
 
 
 class Pace:

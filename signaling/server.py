@@ -185,7 +185,6 @@ class SignalingServer:
         self.hub.close()
         if isinstance(self.hub, LegacySwitchboard):
             await self.hub.finish()
-        self._http.close()
         await self._websockets.close()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -274,7 +273,7 @@ async def _no_websocket(request: web.Request) -> web.Response:
 
 
 def _is_upgrade(request: web.Request) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
+    return request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def _start_failure(config: ServerConfig, error: Exception) -> str:

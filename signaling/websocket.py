@@ -12,7 +12,7 @@ from .auth import Grant, Tokens, bearer
 from .errors import OfferMalformed, Overloaded, SignalingError, TooManyRequests, Unauthorized
 from .fields import MessageInvalid
 from .hub import Hub
-from .limits import Limits, Pace
+from .limits import Limits, Pace, party
 from .protocol import (
     SUBPROTOCOL,
     TOKEN_SUBPROTOCOL,
@@ -38,6 +38,7 @@ CLOSE_NORMAL, CLOSE_GOING_AWAY, CLOSE_UNSUPPORTED, CLOSE_POLICY = 1000, 1001, 10
 """RFC 6455 section 7.4.1; aiohttp sends 1009 for messages that are too big."""
 CLOSE_TRY_AGAIN = 1013
 """From the registry of that section."""
+_COUNTED = (WSMsgType.TEXT, WSMsgType.PING, WSMsgType.PONG)
 CLOSE_TIMEOUT = 1.0
 """Seconds that a client has to answer a close frame; one that does not read never will."""
 
@@ -78,6 +79,8 @@ class WebSocketPeers:
             protocols=(SUBPROTOCOL,),
             max_msg_size=limits.body,
             compress=False,
+            # Pings are counted like all that a client sends.
+            autoping=False,
         )
         grant = self._shown_grant(request)
         await socket.prepare(request)
@@ -173,7 +176,7 @@ class _Connection:
     def __init__(
         self, peers: WebSocketPeers, socket: web.WebSocketResponse, request: web.Request
     ) -> None:
-        self.address = request.remote or ""
+        self.address = party(request.remote)
         self.news = asyncio.Event()
         """The line of the place has something to send."""
         self._peers = peers
@@ -234,20 +237,25 @@ class _Connection:
         await self._send(Welcome(self._peer_id, self._place.key, received, servers))
 
     async def _read(self) -> None:
-        loop = asyncio.get_running_loop()
-        timeout: float | None = self._limits.hello_timeout
+        now = asyncio.get_running_loop().time
+        deadline: float | None = now() + self._limits.hello_timeout
         while True:
             try:
-                message = await self._socket.receive(timeout)
+                async with asyncio.timeout_at(deadline):
+                    message = await self._socket.receive()
             except TimeoutError:
                 self._left(EndReason.LOST)
                 return await self.close(CLOSE_POLICY, "nothing was said in time")
-            timeout = None
+            if message.type in _COUNTED and not self._pace.allows(self, now(), self._expected):
+                raise TooManyRequests("too many messages")
             match message.type:
                 case WSMsgType.TEXT:
-                    if not self._pace.allows(self, loop.time(), self._expected):
-                        raise TooManyRequests("too many messages")
+                    deadline = None
                     await self._take(message.data)
+                case WSMsgType.PING:
+                    await self._pong(message.data)
+                case WSMsgType.PONG:
+                    pass
                 case WSMsgType.BINARY:
                     self._left(EndReason.LOST)
                     return await self.close(CLOSE_UNSUPPORTED, "messages are text")
@@ -358,16 +366,28 @@ class _Connection:
                 self.news.clear()
                 await self.news.wait()
 
+    async def _pong(self, payload: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._socket.pong(payload)
+
     async def _send(self, message: ServerMessage) -> None:
         with contextlib.suppress(ConnectionError):
             await self._socket.send_str(serialise(message))
 
 
 def shown_token(request: web.Request) -> str | None:
-    """The token in a request's headers: bearer, or a WebSocket's subprotocol."""
+    """The token in a request's headers: bearer, or a WebSocket's subprotocol.
+
+    :raises OfferMalformed: it is the only subprotocol: nobody may send it back, or log it.
+    """
     if (token := bearer(request.headers.get("Authorization"))) is not None:
         return token
-    for offered in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-        if offered.strip().startswith(TOKEN_SUBPROTOCOL):
-            return offered.strip().removeprefix(TOKEN_SUBPROTOCOL)
+    offered = [
+        name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    ]
+    for name in offered:
+        if name.startswith(TOKEN_SUBPROTOCOL):
+            if SUBPROTOCOL not in offered:
+                raise OfferMalformed(f"{TOKEN_SUBPROTOCOL}… stands beside {SUBPROTOCOL}")
+            return name.removeprefix(TOKEN_SUBPROTOCOL)
     return None

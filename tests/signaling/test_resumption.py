@@ -1,7 +1,6 @@
 import pytest
 
 from signaling import Limits
-from signaling.limits import Pace
 from signaling.resumption import Line, Overflow
 
 LIMITS = Limits(send_queue=3, send_bytes=100)
@@ -47,19 +46,3 @@ def test_a_slow_reader_is_noticed(texts: list[str]) -> None:
         line.put(text)
     with pytest.raises(Overflow):
         line.put(too_much)
-
-
-def test_a_pace_is_kept_for_each_party() -> None:
-    pace = Pace(2, 10.0)
-    assert [pace.allows("a", now) for now in (0.0, 1.0, 2.0)] == [True, True, False]
-    assert pace.allows("b", 2.0)
-    assert pace.allows("a", 2.0, more=1)
-    assert not pace.allows("a", 9.9)
-    assert pace.allows("a", 11.0)
-
-
-def test_parties_that_are_quiet_are_forgotten() -> None:
-    pace = Pace(2, 10.0)
-    for number in range(1000):
-        pace.allows(number, float(number))
-    assert len(pace._times) <= 11

@@ -4,7 +4,7 @@ import pytest
 
 from signaling import Limits
 from signaling.errors import OfferMalformed, OfferRejected, OfferTooLarge, SignalingError
-from signaling.sdp_guard import check_offer, filter_candidates
+from signaling.sdp_guard import check_description, check_offer, filter_candidates, is_acceptable
 
 OFFER = """v=0
 o=- 1 1 IN IP4 0.0.0.0
@@ -72,6 +72,11 @@ def test_bytes_that_are_no_text_are_refused() -> None:
         (candidate("2001:db8::1"), True),
         (candidate("5f0c5c9e-0000.local"), True),
         (candidate("192.0.2.1", 9, "tcp"), True),
+        (candidate("192.0.2.1", 22, "tcp"), False),
+        (candidate("192.0.2.1", 9), False),
+        (candidate("::ffff:127.0.0.1"), False),
+        (candidate("::ffff:192.0.2.1"), True),
+        (candidate("255.255.255.255"), False),
         (candidate("127.0.0.1"), False),
         (candidate("::1"), False),
         (candidate("169.254.169.254"), False),
@@ -94,3 +99,33 @@ def test_candidates_that_nobody_honest_has_are_dropped(line: str, kept: bool) ->
 def test_loopback_candidates_are_kept_for_a_loopback_server() -> None:
     line = candidate("127.0.0.1")
     assert line in filter_candidates(OFFER + line, allow_loopback=True)
+
+
+def test_a_publisher_must_offer_media() -> None:
+    sending = OFFER.replace("recvonly", "sendonly")
+    assert check_offer(sending.encode(), LIMITS, sends=True) == sending
+    both = OFFER.replace("recvonly", "sendrecv")
+    assert check_offer(both.encode(), LIMITS, sends=True) == both
+    with pytest.raises(OfferRejected, match="does not offer"):
+        check_offer(OFFER.encode(), LIMITS, sends=True)
+
+
+def test_a_data_channel_alone_is_a_description_but_no_offer_to_watch() -> None:
+    data = OFFER.replace("m=video 9 UDP/TLS/RTP/SAVPF 96", "m=application 9 UDP/DTLS/SCTP x")
+    check_description(data, LIMITS)
+    with pytest.raises(OfferRejected):
+        check_offer(data.encode(), LIMITS)
+
+
+def test_an_answer_that_rejects_everything_needs_no_transport() -> None:
+    bare = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video {port} X 0\r\n{more}"
+    check_description(bare.format(port=0, more=""), LIMITS)
+    with pytest.raises(OfferMalformed):
+        check_description(bare.format(port=9, more=""), LIMITS)
+    with pytest.raises(OfferMalformed):
+        check_description(bare.format(port=0, more="a=bundle-only\r\n"), LIMITS)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "a=candidate:1 1 udp 1 192.0.2.1 5000 typ host"])
+def test_what_is_no_candidate_is_not_acceptable(text: str) -> None:
+    assert not is_acceptable(text, allow_loopback=True)

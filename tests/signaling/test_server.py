@@ -190,6 +190,18 @@ async def test_without_a_token_origin_still_counts() -> None:
     await server.stop()
 
 
+async def test_an_upgrade_is_no_way_around_the_origin() -> None:
+    server = SignalingServer(ServerConfig(port=0, token=None))
+    await server.start()
+    headers = {**SDP, "Upgrade": "websocket", "Connection": "Upgrade"}
+    async with (
+        aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http,
+        http.post("/whep/camera", data=OFFER, headers=headers) as response,
+    ):
+        assert response.status == 403
+    await server.stop()
+
+
 async def test_candidates_are_filtered_before_the_producer_sees_them(
     http: aiohttp.ClientSession, producer: StubPeer
 ) -> None:

@@ -246,6 +246,18 @@ async def test_a_token_can_be_a_subprotocol(server: SignalingServer) -> None:
         assert (await client.welcomed()).resume_key
 
 
+async def test_a_token_is_in_no_log(
+    server: SignalingServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    assert await refused_handshake(server, token=None, protocols=[f"token.{TOKEN}"]) == 400
+    async with connected(server, None) as client:
+        await client.welcomed()
+        await client.say(Authenticate(TOKEN))
+        await client.welcomed()
+    assert TOKEN not in caplog.text
+
+
 async def test_a_token_can_be_the_first_message(server: SignalingServer) -> None:
     async with connected(server, None) as client:
         bare = await client.welcomed()
@@ -343,6 +355,17 @@ async def test_silence_after_connecting_is_cut_off(server: SignalingServer) -> N
     assert server.hub.switchboard.peers == {}
 
 
+async def test_pings_are_not_taken_for_a_greeting(server: SignalingServer) -> None:
+    async with connected(server) as client:
+        await client.welcomed()
+        closed = asyncio.create_task(client.closed())
+        async with asyncio.timeout(10 * LIMITS.hello_timeout):
+            while not client.socket.closed:
+                await client.socket.ping()
+                await asyncio.sleep(LIMITS.hello_timeout / 10)
+        assert await closed == 1008
+
+
 async def test_a_big_message_is_1009(server: SignalingServer) -> None:
     async with connected(server) as client:
         await client.welcomed()
@@ -370,6 +393,18 @@ async def test_too_many_messages_are_1008(server: SignalingServer) -> None:
         await client.refused()
         assert await client.closed() == 1008
     assert server.hub.switchboard.peers == {}
+
+
+async def test_pings_are_answered_and_counted(server: SignalingServer) -> None:
+    async with connected(server) as client:
+        await client.welcomed()
+        await client.socket.ping(b"hello")
+        await client.say(ListProducers())
+        assert isinstance(await client.hear(), Producers)
+        for _ in range(LIMITS.messages):
+            await client.socket.ping()
+        await client.refused()
+        assert await client.closed() == 1008
 
 
 async def test_compression_is_not_agreed_upon(server: SignalingServer) -> None:
