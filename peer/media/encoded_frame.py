@@ -13,6 +13,8 @@ fits the buffers of switches and of radio links; nearly all other pictures are s
 class EncodedFrame:
     """One picture, or 20 ms of sound."""
 
+    data: bytes
+    """As the encoder made it."""
     payloads: list[bytes]
     """Of its RTP packets."""
     timestamp: int

@@ -26,6 +26,14 @@ from .encoded_frame import Burst
 from .history import History
 from .rtcp import ReceiverState, bye, full_intra_requests, sender_report
 from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm, shared_batch
+from .rungs import (
+    BITRATE_PER_RUNG,
+    Choice,
+    Conditions,
+    next_bitrate,
+    next_choice,
+    rung_count,
+)
 from .shared_encoder import Encoding, SharedEncoder, shared_encoder
 from .stream_parameters import OutgoingStatistics, PacketTransport, StreamParameters
 
@@ -47,6 +55,10 @@ REPORT_INTERVAL = 1.0
 """Seconds between sender reports, on average (RFC 3550 6.2: varied by a half)."""
 ASSUMED_ROUND_TRIP = 0.05
 """Seconds, as long as no viewer's report has told."""
+ESTIMATE_LASTS = 5.0
+"""Seconds for which a viewer's estimate holds; browsers send one a second at least."""
+LOOK_AGAIN = 3 * REPORT_INTERVAL
+"""Seconds since the last look at a viewer's way, after which the next only begins to count."""
 _RATE_SMOOTHING = 0.1
 _MASK_16, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
@@ -120,6 +132,12 @@ class OutgoingStream:
         self._report_timer: asyncio.TimerHandle | None = None
         self._receiver = ReceiverState()
         self._available_bitrate: int | None = None
+        self._estimated_at = 0.0
+        # What the viewer's way can carry, and what follows from that.
+        self._choice = Choice()
+        self._aim: float | None = None  # bits a second, where they are fewer than what is nominal
+        self._fraction_lost = 0.0  # the worst since the last look
+        self._looked_at, self._looked_bytes = 0.0, 0
         # Counters.
         self._packets = self._bytes = self._header_bytes = 0
         self._repeated_packets = self._repeated_bytes = 0
@@ -156,6 +174,8 @@ class OutgoingStream:
         )
         if form != self._form:
             self._history = History()  # what it has could not be sent again as it was
+        if self._form is not None and form.payload_type != self._form.payload_type:
+            self._drop_feeds()  # what comes out of them is of the other codec
         self._parameters, self._form = parameters, form
         self._sending = True
         self._choose()
@@ -215,7 +235,10 @@ class OutgoingStream:
         if self.kind == "audio":
             return Encoding(name)
         bitrate, frame_rate, scale_down_by = self._limits
-        return Encoding(name, scale_down_by or 1, frame_rate, bitrate)
+        rung = self._choice.rung
+        if bitrate is not None:
+            bitrate = round(bitrate * BITRATE_PER_RUNG**rung)
+        return Encoding(name, (scale_down_by or 1) * 2**rung, frame_rate, bitrate)
 
     def _drop_feeds(self) -> None:
         for feed in (self._feed, self._next_feed):
@@ -307,6 +330,35 @@ class OutgoingStream:
         self._keyframes += frame.keyframe
         self._size, self._audio_level = frame.size, frame.audio_level
 
+    # What the viewer's way can carry.
+
+    def _adapt(self) -> None:
+        """Choose the size, and where that costs nothing the bitrate, by what is known of the
+        viewer's way."""
+        feed = self._feed
+        now, sent = time.monotonic(), self._bytes + self._header_bytes
+        elapsed, more = now - self._looked_at, sent - self._looked_bytes
+        self._looked_at, self._looked_bytes = now, sent
+        lost, self._fraction_lost = self._fraction_lost, 0.0
+        if feed is None or self._next_feed is not None or elapsed > LOOK_AGAIN:
+            return
+        is_fresh = now - self._estimated_at < ESTIMATE_LASTS
+        conditions = Conditions(
+            sent=8 * more / elapsed,
+            available=self._available_bitrate if is_fresh else None,
+            fraction_lost=lost,
+            round_trip=self._receiver.last_round_trip_time,
+        )
+        encoder = feed.encoder
+        scale_down_by = self._limits[2] or 1
+        rungs = rung_count(*(round(pixels / scale_down_by) for pixels in encoder.size))
+        self._choice = next_choice(self._choice, conditions, now, rungs)
+        if nominal := encoder.nominal_bitrate:
+            aim = next_bitrate(self._aim or nominal, nominal, conditions, self._choice.quickest)
+            self._aim = aim if aim < nominal else None
+            encoder.limit_bitrate(feed, self._aim)
+        self._choose()
+
     # RTCP.
 
     def _report(self) -> bytes | None:
@@ -329,6 +381,8 @@ class OutgoingStream:
         report = self._report()
         if report is not None:
             self._transport.send_rtcp(report)
+        if self.kind == "video":
+            self._adapt()
         interval = REPORT_INTERVAL * random.uniform(0.5, 1.5)
         self._report_timer = asyncio.get_running_loop().call_later(interval, self._send_report)
 
@@ -341,6 +395,7 @@ class OutgoingStream:
             for report in packet.reports:
                 if report.ssrc == parameters.ssrc:
                     self._receiver.update(report, time.monotonic())
+                    self._fraction_lost = max(self._fraction_lost, self._receiver.fraction_lost)
         elif isinstance(packet, RtcpRtpfbPacket):
             if packet.fmt == RTCP_RTPFB_NACK and packet.media_ssrc == parameters.ssrc:
                 self._nacks += 1
@@ -361,7 +416,7 @@ class OutgoingStream:
             except ValueError:
                 return  # feedback of another application
             if parameters.ssrc in ssrcs:
-                self._available_bitrate = bitrate
+                self._available_bitrate, self._estimated_at = bitrate, time.monotonic()
         for ssrc, number in full_intra_requests(packet):
             # The same number again is a repetition (RFC 5104 4.3.1.1).
             if ssrc == parameters.ssrc and number != self._last_fir:
@@ -418,6 +473,8 @@ class OutgoingStream:
             firCount=self._firs,
             targetBitrate=feed.encoder.target_bitrate if feed is not None else 0,
             encoderImplementation=feed.encoder.implementation if feed is not None else "",
+            rung=self._choice.rung,
+            qualityLimitationReason="bandwidth" if self._choice.rung else "none",
             active=self._active,
             packetsLost=receiver.packets_lost,
             fractionLost=receiver.fraction_lost,

@@ -63,6 +63,8 @@ class ReceiverState:
     """In units of the codec's clock."""
     round_trip_time: float | None = None
     """Seconds, smoothed."""
+    last_round_trip_time: float | None = None
+    """Seconds."""
     total_round_trip_time: float = 0.0
     round_trip_time_measurements: int = 0
     reports: int = 0
@@ -79,6 +81,7 @@ class ReceiverState:
         measured = ((arrival - report.lsr - report.dlsr) & _MASK_32) / 65536
         if measured > _LONGEST_ROUND_TRIP:
             return
+        self.last_round_trip_time = measured
         before = self.round_trip_time
         smoothed = measured if before is None else before + (measured - before) * _RTT_SMOOTHING
         self.round_trip_time = smoothed

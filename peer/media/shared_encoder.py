@@ -23,7 +23,7 @@ from .frame_rate import FrameRate
 from .opus_encoder import OpusEncoder
 from .packetizers import MAX_PAYLOAD, PACKETIZERS
 from .track_reader import Media, open_reader
-from .video_encoders import VideoEncoder
+from .video_encoders import EncodedPicture, VideoEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +118,19 @@ class SharedEncoder:
         """Bits a second; 0 when that is up to the camera."""
         encoder = self._video or self._audio
         return 0 if encoder is None or self._passing else encoder.bitrate
+
+    @property
+    def nominal_bitrate(self) -> int:
+        """What `limit_bitrate()` can lower, in bits a second; 0 when nothing can."""
+        video = self._video
+        live = video is not None and video.is_adjustable and not self._passing
+        return video.nominal_bitrate if video is not None and live else 0
+
+    def limit_bitrate(self, viewer: Viewer, bitrate: float | None) -> None:
+        """Aim at fewer bits a second for the sake of this viewer, if it is the only one."""
+        if self._video is not None:
+            alone = self._viewers == [viewer]
+            self._video.limit = round(bitrate) if bitrate is not None and alone else None
 
     @property
     def implementation(self) -> str:
@@ -265,7 +278,8 @@ class SharedEncoder:
         """A picture or sound that is encoded already."""
         self._passing = True
         if self._packetize is None:
-            self._send([bytes(packet)], sample_number(at, opus_encoder.CLOCK_RATE), at)
+            data = bytes(packet)
+            self._send(data, [data], sample_number(at, opus_encoder.CLOCK_RATE), at)
             return
         if packet.is_keyframe:
             self._last_keyframe, self._keyframe_due = time.monotonic(), None
@@ -273,9 +287,11 @@ class SharedEncoder:
             self._size = (settings.get("width", 0), settings.get("height", 0))
         elif self._keyframe_is_due():
             self._ask_camera()
-        payloads = self._packetize(bytes(packet), MAX_PAYLOAD)
-        timestamp = video_time(at)
-        frame = self._send(payloads, timestamp, at, keyframe=packet.is_keyframe, size=self._size)
+        data, timestamp = bytes(packet), video_time(at)
+        payloads = self._packetize(data, MAX_PAYLOAD)
+        frame = self._send(
+            data, payloads, timestamp, at, keyframe=packet.is_keyframe, size=self._size
+        )
         if packet.is_keyframe:
             self._group = [frame]
         elif 0 < len(self._group) < LONGEST_GROUP:
@@ -300,24 +316,24 @@ class SharedEncoder:
             if keyframe:
                 self.request_keyframe()
             return
-        payloads, is_keyframe, size = encoded
+        picture, payloads = encoded
+        is_keyframe, size = picture.keyframe, (picture.width, picture.height)
         if is_keyframe:
             self._last_keyframe = time.monotonic()
         elif keyframe:
             self.request_keyframe()
-        self._send(payloads, timestamp, at, keyframe=is_keyframe, size=size)
+        self._send(picture.data, payloads, timestamp, at, keyframe=is_keyframe, size=size)
 
     def _compress(
         self, frame: VideoFrame, timestamp: int, frame_rate: float, keyframe: bool
-    ) -> tuple[list[bytes], bool, tuple[int, int]] | None:
+    ) -> tuple[EncodedPicture, list[bytes]] | None:
         """In the encoder's thread."""
         assert self._video is not None
         assert self._packetize is not None
         picture = self._video.encode(frame, timestamp, frame_rate, keyframe=keyframe)
         if picture is None:
             return None
-        payloads = self._packetize(picture.data, MAX_PAYLOAD)
-        return payloads, picture.keyframe, (picture.width, picture.height)
+        return picture, self._packetize(picture.data, MAX_PAYLOAD)
 
     async def _encode_sound(self, frame: AudioFrame, at: float) -> None:
         assert self._audio is not None
@@ -325,7 +341,7 @@ class SharedEncoder:
         for data, timestamp, level in await self._loop.run_in_executor(
             self._thread, encode, frame, at
         ):
-            self._send([data], timestamp, at, audio_level=level)
+            self._send(data, [data], timestamp, at, audio_level=level)
 
     async def _black(self) -> None:
         """What is left of a track that has ended."""
@@ -343,6 +359,7 @@ class SharedEncoder:
 
     def _send(
         self,
+        data: bytes,
         payloads: list[bytes],
         timestamp: int,
         at: float,
@@ -356,7 +373,7 @@ class SharedEncoder:
         if tells:
             self._told_capture_time = at
         frame = EncodedFrame(
-            payloads, timestamp, at, is_picture, keyframe, size, audio_level, tells
+            data, payloads, timestamp, at, is_picture, keyframe, size, audio_level, tells
         )
         if self._pacing is not None:
             self._pacing.cancel()

@@ -69,8 +69,10 @@ class OutgoingStatistics:
     targetBitrate: int = 0
     """Bits a second; 0 when a camera compresses the pictures itself."""
     encoderImplementation: str = ""
-    scalabilityRung: int = 0
-    """Which rung the viewer is on: 0 is the full size, each one below halves it."""
+    rung: int = 0
+    """Which size the viewer gets: 0 is the full one, each one below halves it."""
+    qualityLimitationReason: str = "none"
+    """`none`, or `bandwidth` below the full size."""
     active: bool = True
     packetsLost: int = 0
     """remote-inbound-rtp."""

@@ -44,6 +44,8 @@ class _Implementation:
     options: dict[str, str]
     rate_bound: bool = True
     """Whether it takes `maxrate` and `bufsize`."""
+    adjustable: bool = False
+    """Whether it takes another bitrate while it is open, without a key frame."""
 
 
 _VPX = {
@@ -63,6 +65,7 @@ IMPLEMENTATIONS = {
             "forced-idr": "1",
             "sc_threshold": "0",
         },
+        adjustable=True,
     ),
     "vp8": _Implementation(
         "libvpx", {**_VPX, "cpu-used": "-6", "undershoot-pct": "100", "overshoot-pct": "15"}
@@ -107,6 +110,15 @@ class VideoEncoder:
         self._pts = -1
         self.bitrate = 0
         """Bits a second that it aims at."""
+        self.nominal_bitrate = 0
+        """Bits a second that it aims at without a limit."""
+        self.limit: int | None = None
+        """Bits a second not to go beyond, where that can be changed at no cost."""
+
+    @property
+    def is_adjustable(self) -> bool:
+        """Whether `limit` has an effect."""
+        return IMPLEMENTATIONS[self._codec].adjustable
 
     @property
     def implementation(self) -> str:
@@ -131,6 +143,8 @@ class VideoEncoder:
             picture = self._graph.reference(frame)
         if self._is_outdated(width, height, frame_rate):
             self._open(width, height, frame_rate)
+        if self.is_adjustable:
+            self._adjust()
         # Encoders insist on time that goes forward.
         self._pts = max(self._pts + 1, timestamp)
         picture.pts, picture.time_base = self._pts, VIDEO_TIME_BASE
@@ -154,9 +168,16 @@ class VideoEncoder:
         change = frame_rate / self._frame_rate
         return not 1 / _RATE_CHANGE < change < _RATE_CHANGE
 
+    def _adjust(self) -> None:
+        wanted = min(self.nominal_bitrate, self.limit or self.nominal_bitrate)
+        if wanted != self.bitrate:
+            self.bitrate = self._context.bit_rate = wanted
+
     def _open(self, width: int, height: int, frame_rate: float) -> None:
         implementation = IMPLEMENTATIONS[self._codec]
-        self.bitrate = self._bitrate or suitable_bitrate(self._codec, width, height, frame_rate)
+        self.nominal_bitrate = self.bitrate = self._bitrate or suitable_bitrate(
+            self._codec, width, height, frame_rate
+        )
         self._frame_rate = frame_rate
         context: Any = CodecContext.create(implementation.name, "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"

@@ -91,9 +91,15 @@ class Viewer:
 
     stream: OutgoingStream
     receiver: RTCRtpReceiver
+    sender: DtlsTransport
     transport: DtlsTransport
     """The receiver's."""
     failures: list[Exception]
+    ssrc: int
+
+    def says_nothing(self) -> None:
+        """What aiortc's receiver reports from now on, the stream is not told."""
+        self.sender.handle_rtcp([self.ssrc], None)
 
     async def frame(self) -> VideoFrame | AudioFrame:
         """The next frame that the receiver has decoded."""
@@ -142,7 +148,7 @@ async def viewer(negotiated: StreamParameters) -> AsyncIterator[Viewer]:
             )
         )
         try:
-            yield Viewer(stream, receiver, receiving, failures)
+            yield Viewer(stream, receiver, sending, receiving, failures, negotiated.ssrc)
         finally:
             await stream.close()
             await receiver.stop()

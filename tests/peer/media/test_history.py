@@ -7,7 +7,7 @@ ROUND_TRIP = 0.05
 
 
 def burst(*payloads: bytes) -> Burst:
-    [one] = EncodedFrame(list(payloads), 0, 0.0, is_picture=True).bursts()
+    [one] = EncodedFrame(b"", list(payloads), 0, 0.0, is_picture=True).bursts()
     return one
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import pairwise
 from struct import unpack_from
 from typing import Any
@@ -28,12 +29,13 @@ from peer import MediaDevices, MediaStreamTrack
 from peer.capture.clock import VIDEO_TIME_BASE
 from peer.devices import barcode
 from peer.devices.virtual import VirtualBackend
+from peer.media import outgoing, rungs
 from peer.media import shared_encoder as shared_encoder_module
 from peer.media.outgoing import OutgoingStream, preferred_codecs, sendable_codecs
 from peer.media.rtp_packet import ABS_CAPTURE_TIME
 
 from .loopback import EXTENSIONS, RTX_SSRC, SSRC, Viewer, parameters, viewer
-from .moving_pictures import RATE, picture
+from .moving_pictures import RATE, number_in, picture
 
 
 class Foreign(aiortc.MediaStreamTrack):
@@ -440,6 +442,23 @@ async def test_a_pause_sends_nothing_and_ends_with_a_key_frame(camera: MediaStre
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+async def test_another_codec_may_be_negotiated(camera: MediaStreamTrack) -> None:
+    async with viewer(parameters("H264")) as one:
+        wire = Wire(one)
+        h264 = parameters("H264")
+        vp8 = replace(parameters(), codec=replace(parameters().codec, payloadType=100))
+        one.stream.set_track(camera)
+        one.stream.start(vp8)
+        await until(lambda: one.stream.statistics.framesSent > 3)
+        one.stream.start(h264)
+        assert await one.number() is not None
+    kinds = [packet.payload_type for packet in wire.packets]
+    assert kinds == sorted(kinds, reverse=True), "nothing of the old codec comes after the new"
+    assert set(kinds) == {100, h264.codec.payloadType}
+    first = next(packet for packet in wire.packets if packet.payload_type != 100)
+    assert first.payload[0] & 0x1F == 24, "parameter sets, and so a key frame"
+
+
 async def test_the_size_of_the_frames_may_change() -> None:
     track = Foreign()
     async with viewer(parameters("H264")) as one:
@@ -474,6 +493,62 @@ async def test_a_lower_frame_rate(camera: MediaStreamTrack) -> None:
     rate = camera.getSettings()["frameRate"]
     steps = [b - a for a, b in pairwise(numbers)]  # type: ignore[operator]
     assert sum(steps) / len(steps) == pytest.approx(rate / 10, rel=0.35)
+
+
+async def test_a_viewer_whose_way_is_narrow_gets_smaller_pictures_and_the_others_do_not(
+    media_devices: MediaDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = await media_devices.getUserMedia({"video": {"width": 640, "height": 480}})
+    [camera] = stream.getVideoTracks()
+    monkeypatch.setattr(outgoing, "REPORT_INTERVAL", 0.1)
+    for name in ("SETTLING", "BAD_FOR"):
+        monkeypatch.setattr(rungs, name, 0.2)
+    async with viewer(parameters()) as one, viewer(parameters()) as other:
+        wire = Wire(one)
+        await watch(one, camera)
+        await watch(other, camera)
+        assert (await one.frame()).width == 640  # type: ignore[union-attr]
+        one.says_nothing()
+        one.stream._choice = rungs.Choice(patience=0.2)
+        narrow = RtcpPsfbPacket(
+            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(10_000, [SSRC])
+        )
+        one.stream.handle_rtcp(narrow)
+        frame = await picture_that(one, lambda frame: frame.width != 640)
+        assert (frame.width, frame.height) == (320, 240)
+        assert number_in(frame) is not None, "nothing is broken by the change"
+        statistics = one.stream.statistics
+        assert (statistics.rung, statistics.qualityLimitationReason) == (1, "bandwidth")
+        assert other.stream.statistics.rung == 0
+        wide = RtcpPsfbPacket(
+            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(50_000_000, [SSRC])
+        )
+        one.stream.handle_rtcp(wide)
+        await picture_that(one, lambda frame: frame.width == 640)
+    numbers = [packet.sequence_number for packet in wire.packets if packet.ssrc == SSRC]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+async def test_the_bitrate_follows_a_single_viewer_without_a_key_frame(
+    camera: MediaStreamTrack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "REPORT_INTERVAL", 0.05)
+    monkeypatch.setattr(rungs, "BAD_FOR", 60)
+    async with viewer(parameters("H264")) as one:
+        await watch(one, camera, "H264")
+        await one.number()
+        nominal = one.stream.statistics.targetBitrate
+        one.says_nothing()
+        narrow = RtcpPsfbPacket(
+            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(10_000, [SSRC])
+        )
+        one.stream.handle_rtcp(narrow)
+        await until(lambda: one.stream.statistics.targetBitrate == round(nominal / 2))
+        assert one.stream.statistics.keyFramesEncoded == 1
+        async with viewer(parameters("H264")) as other:
+            other.says_nothing()
+            await watch(other, camera, "H264")
+            await until(lambda: one.stream.statistics.targetBitrate == nominal)
 
 
 async def test_what_the_viewer_estimates_is_told(camera: MediaStreamTrack) -> None:

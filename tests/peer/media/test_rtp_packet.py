@@ -26,7 +26,7 @@ PAYLOADS = [b"first" * 100, b"second" * 80, b"third"]
 
 def frame(payloads: Sequence[bytes] = PAYLOADS, **more: object) -> EncodedFrame:
     values: dict[str, object] = {"is_picture": True, "keyframe": False}
-    return EncodedFrame(list(payloads), 0, 1000.0, **(values | more))  # type: ignore[arg-type]
+    return EncodedFrame(b"", list(payloads), 0, 1000.0, **(values | more))  # type: ignore[arg-type]
 
 
 def form(kind: str = "video", *, ids: dict[str, int] = IDS, trailer: int = 16) -> PacketForm:

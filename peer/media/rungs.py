@@ -1,0 +1,141 @@
+"""Which of a track's sizes a viewer gets, going by what its way can carry (pure).
+
+Rung 0 is the track's size; each one below halves width and height. A viewer that is congested goes
+down after a moment; one that isn't goes up after a while, which only trying shows to be right: an
+estimate never says much more than what is sent. Each try that fails makes the next one wait longer.
+"""
+
+from dataclasses import dataclass, replace
+
+RUNGS = 3
+"""At most: a quarter of the size takes an eighth of the bits."""
+LEAST_LINES = 180
+"""A rung is no smaller than this, in its shorter side."""
+SETTLING = 3.0
+"""Seconds after a change before the next: the key frame that it begins with is a burst itself."""
+BAD_FOR = 1.5
+"""Seconds of congestion before a viewer goes down: more than one report of it."""
+PATIENCE = 5.0
+"""Seconds without congestion before a viewer goes up, at first."""
+MOST_PATIENCE = 80.0
+RELAPSE = 15.0
+"""Seconds after going up within which congestion means that it was too early."""
+_LOSSY, _LOSSLESS = 0.1, 0.02
+"""Parts of the packets that are lost: from which on the way is congested, and up to which it isn't.
+NACK makes good what is in between."""
+_SHORT, _AMPLE = 0.85, 1.1
+"""The same for what the viewer estimates, as a part of what is sent."""
+_QUEUED = 0.3
+"""Seconds by which a round trip that takes longer than the quickest is spent in queues."""
+BITRATE_PER_RUNG = 2**-1.5
+"""What each rung has of the bits of the one above, as `suitable_bitrate()` has it."""
+
+_LEAST_OF_BITRATE = 0.5
+_CUT, _GROWTH = 0.85, 1.08
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is known of a viewer's way at one moment."""
+
+    sent: float
+    """Bits a second that were sent lately."""
+    available: float | None = None
+    """Bits a second that the viewer estimates it can carry."""
+    fraction_lost: float = 0.0
+    """Of 1."""
+    round_trip: float | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A viewer's rung, and what led to it. Times are in seconds of one clock."""
+
+    rung: int = 0
+    changed_at: float = float("-inf")
+    went_up: bool = False
+    bad_since: float | None = None
+    good_since: float | None = None
+    patience: float = PATIENCE
+    quickest: float | None = None
+    """The shortest round trip so far."""
+
+
+def rung_count(width: int, height: int) -> int:
+    """How many rungs pictures of this size have."""
+    count = 1
+    while count < RUNGS and min(width, height) >> count >= LEAST_LINES:
+        count += 1
+    return count
+
+
+def next_choice(choice: Choice, conditions: Conditions, now: float, rungs: int) -> Choice:
+    """What a viewer is to get from now on.
+
+    :param rungs: how many there are to choose from.
+    """
+    round_trip, quickest = conditions.round_trip, choice.quickest
+    if round_trip is not None:
+        quickest = round_trip if quickest is None else min(quickest, round_trip)
+    bad_since = good_since = None
+    if is_congested(conditions, quickest):
+        bad_since = now if choice.bad_since is None else choice.bad_since
+    elif is_clear(conditions):
+        good_since = now if choice.good_since is None else choice.good_since
+    choice = replace(choice, bad_since=bad_since, good_since=good_since, quickest=quickest)
+    settled = now - choice.changed_at >= SETTLING
+    if choice.rung >= rungs:
+        return _moved(choice, rungs - 1, now)
+    if bad_since is not None and now - bad_since >= BAD_FOR and settled and choice.rung < rungs - 1:
+        if choice.went_up and now - choice.changed_at < RELAPSE:
+            choice = replace(choice, patience=min(2 * choice.patience, MOST_PATIENCE))
+        return _moved(choice, choice.rung + 1, now)
+    if good_since is not None and now - good_since >= choice.patience and settled and choice.rung:
+        return _moved(choice, choice.rung - 1, now)
+    if choice.went_up and now - choice.changed_at >= MOST_PATIENCE:
+        return replace(choice, patience=PATIENCE)  # it was right to go up
+    return choice
+
+
+def _moved(choice: Choice, rung: int, now: float) -> Choice:
+    return replace(
+        choice,
+        rung=rung,
+        changed_at=now,
+        went_up=rung < choice.rung,
+        bad_since=None,
+        good_since=None,
+    )
+
+
+def is_congested(conditions: Conditions, quickest: float | None) -> bool:
+    """Whether less gets through than is sent."""
+    available, round_trip = conditions.available, conditions.round_trip
+    return (
+        conditions.fraction_lost > _LOSSY
+        or (available is not None and available < _SHORT * conditions.sent)
+        or (round_trip is not None and quickest is not None and round_trip > quickest + _QUEUED)
+    )
+
+
+def is_clear(conditions: Conditions) -> bool:
+    """Whether more than what is sent would get through, as far as can be told."""
+    available = conditions.available
+    return conditions.fraction_lost < _LOSSLESS and (
+        available is None or available >= _AMPLE * conditions.sent
+    )
+
+
+def next_bitrate(
+    bitrate: float, nominal: int, conditions: Conditions, quickest: float | None
+) -> float:
+    """What the encoder of a single viewer is to aim at from now on, where it can change that at no
+    cost; what is still too much at half of what is nominal, is a matter of rungs.
+
+    :param bitrate: what it aims at, in bits a second.
+    """
+    if is_congested(conditions, quickest):
+        carried = min(bitrate, conditions.available or bitrate)
+        return max(carried * _CUT, nominal * _LEAST_OF_BITRATE)
+    return min(bitrate * _GROWTH, nominal) if is_clear(conditions) else bitrate

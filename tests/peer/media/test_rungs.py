@@ -1,0 +1,158 @@
+"""Which size a viewer gets: it follows what its way can carry, and doesn't flap."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peer.media.rungs import (
+    MOST_PATIENCE,
+    PATIENCE,
+    RUNGS,
+    SETTLING,
+    Choice,
+    Conditions,
+    next_bitrate,
+    next_choice,
+    rung_count,
+)
+
+NOMINAL = (2_000_000.0, 710_000.0, 250_000.0)
+
+conditions = st.builds(
+    Conditions,
+    sent=st.floats(0, 5e6),
+    available=st.none() | st.floats(0, 5e6),
+    fraction_lost=st.floats(0, 1),
+    round_trip=st.none() | st.floats(0, 5),
+)
+steps = st.lists(st.tuples(st.floats(0.1, 3), conditions), max_size=60)
+
+
+def run(history: Iterable[tuple[float, Conditions]], rungs: int = RUNGS) -> list[tuple[float, int]]:
+    """The times of changes and the rungs they led to."""
+    choice, now, changes = Choice(), 0.0, []
+    for elapsed, found in history:
+        now += elapsed
+        before, choice = choice, next_choice(choice, found, now, rungs)
+        assert 0 <= choice.rung < rungs
+        if choice.rung != before.rung:
+            assert abs(choice.rung - before.rung) == 1, "one at a time"
+            changes.append((now, choice.rung))
+    return changes
+
+
+def way(capacity: float, seconds: int) -> list[int]:
+    """The rungs, second by second, of a viewer whose way carries so many bits a second."""
+    choice, found = Choice(), []
+    for now in range(seconds):
+        sent = NOMINAL[choice.rung]
+        lost = max(0.0, 1 - capacity / sent)
+        # As Chromium has it: an estimate is at most half as much again as what arrives.
+        available = min(capacity, 1.5 * sent)
+        choice = next_choice(choice, Conditions(sent, available, lost, 0.05), now, RUNGS)
+        found.append(choice.rung)
+    return found
+
+
+@given(steps, st.integers(1, RUNGS))
+def test_changes_are_steps_within_bounds_and_apart(
+    history: list[tuple[float, Conditions]], rungs: int
+) -> None:
+    times = [at for at, _ in run(history, rungs)]
+    assert all(b - a >= SETTLING for a, b in pairwise(times))
+
+
+@given(steps)
+def test_a_good_way_leads_to_the_top_whatever_was_before(
+    history: list[tuple[float, Conditions]],
+) -> None:
+    choice, now = Choice(), 0.0
+    for elapsed, found in history:
+        now += elapsed
+        choice = next_choice(choice, found, now, RUNGS)
+    for _ in range(round(RUNGS * (MOST_PATIENCE + SETTLING)) + RUNGS):
+        now += 1
+        choice = next_choice(choice, Conditions(1e6, 1.5e6, 0, choice.quickest), now, RUNGS)
+    assert choice.rung == 0
+
+
+@given(steps)
+def test_a_hopeless_way_leads_to_the_bottom_within_seconds(
+    history: list[tuple[float, Conditions]],
+) -> None:
+    choice, now = Choice(), 0.0
+    for elapsed, found in history:
+        now += elapsed
+        choice = next_choice(choice, found, now, RUNGS)
+    for _ in range(round(RUNGS * (SETTLING + 2))):
+        now += 1
+        choice = next_choice(choice, Conditions(1e6, 1e5, 0.5, 1.0), now, RUNGS)
+    assert choice.rung == RUNGS - 1
+
+
+@pytest.mark.parametrize(
+    ("capacity", "rung"), [(10e6, 0), (2.5e6, 0), (1e6, 1), (800_000, 1), (400_000, 2), (50_000, 2)]
+)
+def test_a_steady_way_has_its_rung_most_of_the_time(capacity: float, rung: int) -> None:
+    found = way(capacity, 600)
+    assert found.count(rung) > 500
+    late = found[300:]
+    changes = sum(a != b for a, b in pairwise(late))
+    assert changes <= 2 * 300 / MOST_PATIENCE + 2, "tries become rare"
+
+
+def test_one_bad_report_changes_nothing() -> None:
+    bad, good = Conditions(2e6, 1e5, 0.5), Conditions(2e6, 3e6)
+    assert run([(1, good)] * 5 + [(1, bad)] + [(1, good)] * 20) == []
+
+
+def test_a_viewer_that_says_nothing_stays_where_it_is() -> None:
+    assert run([(1, Conditions(2e6))] * 100) == []
+
+
+def test_queues_are_noticed_before_packets_are_lost() -> None:
+    quick, slow = Conditions(2e6, None, 0, 0.03), Conditions(2e6, None, 0, 0.8)
+    [(_, rung), *_] = run([(1, quick)] * 3 + [(1, slow)] * 4)
+    assert rung == 1
+    assert run([(1, slow)] * 20) == [], "a long way is no queue"
+
+
+def test_the_first_try_comes_soon() -> None:
+    bad, good = Conditions(2e6, 1e5, 0.5), Conditions(7e5, 3e6)
+    changes = run([(1, bad)] * 4 + [(1, good)] * 20)
+    assert [rung for _, rung in changes] == [1, 0]
+    assert changes[1][0] - changes[0][0] <= PATIENCE + 2
+
+
+def test_a_smaller_picture_has_fewer_rungs() -> None:
+    assert [rung_count(*size) for size in ((1920, 1080), (1280, 720), (640, 480), (320, 240))] == [
+        3,
+        3,
+        2,
+        1,
+    ]
+    assert rung_count(720, 1280) == 3
+    choice = Choice(rung=2)
+    assert next_choice(choice, Conditions(1e5), 0, 2).rung == 1, "the track has become smaller"
+
+
+@given(st.lists(conditions, max_size=50))
+def test_a_bitrate_stays_between_half_and_all(history: list[Conditions]) -> None:
+    bitrate: float = 2_000_000
+    for found in history:
+        bitrate = next_bitrate(bitrate, 2_000_000, found, 0.05)
+        assert 1_000_000 <= bitrate <= 2_000_000
+
+
+def test_a_bitrate_follows_what_is_carried() -> None:
+    bitrate: float = 2_000_000
+    for _ in range(20):
+        lost = max(0.0, 1 - 1_400_000 / bitrate)
+        bitrate = next_bitrate(bitrate, 2_000_000, Conditions(bitrate, 1_400_000, lost, 0.05), 0.05)
+    assert 1_100_000 < bitrate < 1_700_000
+    for _ in range(20):
+        bitrate = next_bitrate(bitrate, 2_000_000, Conditions(bitrate, 3_000_000), 0.05)
+    assert bitrate == 2_000_000
