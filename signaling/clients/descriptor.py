@@ -107,7 +107,8 @@ def long_lines(descriptor: int) -> Iterator[None]:
     try:
         yield
     finally:
-        _termios.tcsetattr(descriptor, _termios.TCSANOW, before)
+        with contextlib.suppress(_termios.error):  # it may be gone
+            _termios.tcsetattr(descriptor, _termios.TCSANOW, before)
 
 
 async def _ready(descriptor: int, side: str) -> bool:

@@ -4,10 +4,10 @@ import asyncio
 import json
 import logging
 import secrets
-import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal
 
+from ..errors import SignalingError
 from ..session import Candidate, Description, Ended, EndReason, IceServer, Message
 from .descriptor import LineReader, LineTooLong, long_lines, write_text
 from .fragment import add_candidates, has_all_candidates
@@ -46,6 +46,7 @@ class StdioSession:
         """Show the description, once all candidates are in it: those that it has itself, if it
         says `a=end-of-candidates`, else those sent before the empty one.
 
+        :raises SignalingError: nobody reads it.
         :raises ValueError: it is of the wrong type, or a second one.
         """
         if self.inbox.ended is not None or self._shown.is_set():
@@ -59,7 +60,10 @@ class StdioSession:
         if self._description is not None and self._is_complete(self._description):
             self._shown.set()
             sdp = add_candidates(self._description, self._candidates)
-            await write_text(self._stdout, json.dumps({"type": self._role, "sdp": sdp}) + "\n")
+            try:
+                await write_text(self._stdout, json.dumps({"type": self._role, "sdp": sdp}) + "\n")
+            except OSError as error:
+                raise SignalingError(self._lost(error)) from error
 
     async def end(self, reason: EndReason = EndReason.CLOSED, detail: str = "") -> None:
         """End the session; nobody can be told. A second call changes nothing."""
@@ -74,7 +78,18 @@ class StdioSession:
     def _is_complete(self, sdp: str) -> bool:
         return has_all_candidates(sdp) or any(not c.candidate for c in self._candidates)
 
+    def _lost(self, error: OSError) -> str:
+        detail = f"the terminal is gone: {error.strerror}"
+        self.inbox.end(Ended(EndReason.LOST, detail))
+        return detail
+
     async def _converse(self, stdin: int) -> None:
+        try:
+            await self._take_description(stdin)
+        except OSError as error:
+            self._lost(error)
+
+    async def _take_description(self, stdin: int) -> None:
         """Take the other side's description; what else is typed is answered."""
         wanted: Role = "answer" if self.offers else "offer"
         if self.offers:
@@ -104,21 +119,20 @@ class StdioClient:
     """One session by copy and paste.
 
     :param role: what this side makes: the offer, or the answer.
-    :param stdin, stdout, stderr: descriptors; the process's own by default.
+    :param stdin, stdout, stderr: descriptors; the process's own by default. What is written passes
+        by Python's buffers.
     """
 
     def __init__(
         self,
         role: Role,
         *,
-        stdin: int | None = None,
-        stdout: int | None = None,
-        stderr: int | None = None,
+        stdin: int = 0,
+        stdout: int = 1,
+        stderr: int = 2,
     ) -> None:
         self._role = role
-        self._stdin = sys.stdin.fileno() if stdin is None else stdin
-        self._stdout = sys.stdout.fileno() if stdout is None else stdout
-        self._stderr = sys.stderr.fileno() if stderr is None else stderr
+        self._descriptors = stdin, stdout, stderr
         self._session: StdioSession | None = None
         self._closed = False
 
@@ -128,8 +142,7 @@ class StdioClient:
     async def sessions(self) -> AsyncIterator[StdioSession]:
         """The one session."""
         if self._session is None and not self._closed:
-            descriptors = self._stdin, self._stdout, self._stderr
-            self._session = StdioSession(self._role, *descriptors)
+            self._session = StdioSession(self._role, *self._descriptors)
             yield self._session
             await self._session.inbox.wait_ended()
 

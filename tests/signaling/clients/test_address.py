@@ -1,6 +1,5 @@
 """Which client an address asks for."""
 
-import sys
 from typing import Any
 
 import pytest
@@ -55,13 +54,10 @@ async def test_the_token_of_the_address_that_our_server_prints() -> None:
     assert client._token == "other"
 
 
-async def test_copy_and_paste(capfd: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    with open("/dev/null") as nothing:  # noqa: ASYNC230
-        monkeypatch.setattr(sys, "stdin", nothing)
-        with capfd.disabled():
-            for offer in (True, False):
-                client = client_for("-", offer=offer)
-                assert isinstance(client, StdioClient)
-                session = await anext(client.sessions())
-                assert session.offers is offer
-                await client.close()
+@pytest.mark.parametrize("offer", [True, False])
+async def test_copy_and_paste(offer: bool) -> None:
+    client = client_for("-", offer=offer)
+    assert isinstance(client, StdioClient)
+    session = await anext(client.sessions())
+    assert session.offers is offer
+    await client.close()

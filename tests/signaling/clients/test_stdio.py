@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import sys
 import termios
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from signaling import SignalingError
 from signaling.clients import stdio
 from signaling.clients.descriptor import LineReader, LineTooLong, long_lines, write_text
 from signaling.clients.stdio import Role, StdioClient, StdioSession
@@ -161,6 +163,56 @@ async def test_the_end_of_the_input_ends_the_session(
     [ended] = [message async for message in session.messages()]
     assert ended == Ended(EndReason.CLOSED, "the input ended before the offer came")
     await client.close()
+
+
+async def test_a_description_that_nobody_reads(pipes: tuple[Person, dict[str, int]]) -> None:
+    person, descriptors = pipes
+    client, session = await begin("offer", descriptors)
+    os.close(person.screen)
+    person.screen = -1
+    with pytest.raises(SignalingError, match="the terminal is gone: Broken pipe"):
+        await session.send(Description("offer", COMPLETE))
+    assert (await anext(session.messages())).reason is EndReason.LOST  # type: ignore[union-attr]
+    await client.close()
+
+
+async def test_a_terminal_that_is_closed(leaks: None) -> None:
+    person, program = pty.openpty()
+    descriptors = dict.fromkeys(("stdin", "stdout", "stderr"), program)
+    client, session = await begin("answer", descriptors)
+    asking = LineReader(person, 100)
+    while "Paste" not in (await asking.read_line() or ""):
+        pass
+    os.close(person)
+    assert isinstance(ended := await anext(session.messages()), Ended)
+    assert ended.reason in (EndReason.LOST, EndReason.CLOSED), "by the kernel's taste"
+    await client.close()
+    os.close(program)
+
+
+async def test_a_process_that_ends_while_it_waits_for_input() -> None:
+    program = (
+        "import asyncio\n"
+        "from signaling.clients import StdioClient\n"
+        "async def main():\n"
+        "    client = StdioClient('answer')\n"
+        "    await client.start()\n"
+        "    session = await anext(client.sessions())\n"
+        "    await asyncio.sleep(0.1)\n"
+        "    await client.close()\n"
+        "asyncio.run(main())\n"
+    )
+    reader, writer = os.pipe()  # never written to
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdin=reader, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        _, errors = await asyncio.wait_for(process.communicate(), 20)
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert process.returncode == 0
+    assert errors.decode() == "Paste the offer here, as one line of JSON, and press Enter.\n"
 
 
 async def test_the_last_line_needs_no_end(pipes: tuple[Person, dict[str, int]]) -> None:

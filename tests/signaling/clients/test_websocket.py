@@ -184,6 +184,31 @@ async def test_live_sessions_outlast_the_connection(gst: GstServer, connect: Cli
     assert await next_message(session) == Ended()
 
 
+@pytest.mark.parametrize(("stable_after", "waits"), [(60.0, [0, 1, 2]), (0.0, [0, 0, 0])])
+async def test_a_connection_that_lasted_is_replaced_sooner(
+    gst: GstServer,
+    connect: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    stable_after: float,
+    waits: list[int],
+) -> None:
+    failures: list[int] = []
+
+    def delay(self: backoff.Backoff) -> float:
+        failures.append(self._failures)
+        self._failures += 1
+        return 0.0
+
+    monkeypatch.setattr(backoff.Backoff, "next_delay", delay)
+    monkeypatch.setattr(server_connection, "STABLE_AFTER", stable_after)
+    client = await connect()
+    for _ in waits:
+        before = client.peer_id
+        gst.cut()
+        await gst_knows(gst, 1, but_not=before)
+    assert failures == waits
+
+
 async def test_a_watched_session_that_lives_is_not_doubled(gst: GstServer, connect: Client) -> None:
     producer = await connect()
     consumer = await connect(roles=(), watch=ANY_PRODUCER)
