@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from signaling.auth import Grant
+from signaling.cluster import cluster_node, roster
 from signaling.cluster.cluster_node import ClusterNode
+from signaling.cluster.messages import Presence, State, write
 from signaling.cluster.redis_bus import BusError
-from signaling.cluster.roster import HEARTBEAT, NODE_TIMEOUT
 from signaling.hub import Hub
 from signaling.limits import Limits
 from signaling.protocol import (
@@ -58,9 +59,14 @@ class Somebody:
     """A peer at one node."""
 
     def __init__(
-        self, node: Node, peer_id: str, *roles: PeerRole, room: str = "", grant: Grant = EVERYTHING,
+        self,
+        node: Node,
+        peer_id: str,
+        *roles: PeerRole,
+        room: str | None = "",
+        grant: Grant = EVERYTHING,
         renegotiates: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.id = peer_id
         self._hub = node.hub
         self._heard: asyncio.Queue[ServerMessage] = asyncio.Queue()
@@ -227,10 +233,26 @@ async def test_rooms_hold_across_nodes(nodes: Nodes) -> None:
     guest.say(StartSession("camera"))
     assert (await guest.hears(Error)).reason == EndReason.NOT_LIVE
 
+    player = Somebody(b, "WHEP player", room=None)
+    await session(player, camera)
+
     camera.say(SetPeerStatus(frozenset({PeerRole.PRODUCER}), room="parlour"))
     assert (await cook.sees("camera")).roles == frozenset()
     assert (await guest.sees("camera")).roles == {PeerRole.PRODUCER}
     await session(guest, camera)
+
+
+async def test_nothing_is_left_of_a_guest_that_was_sent_away(nodes: Nodes) -> None:
+    a, b = await pair(nodes)
+    camera, viewer = Somebody(a, "camera", PeerRole.PRODUCER), Somebody(b, "viewer")
+    await seen(b, camera)
+    first, second = await session(viewer, camera), await session(viewer, camera)
+    camera.say(EndSession(first, EndReason.FAILED, "enough"))
+    assert await viewer.hears(EndSession) == EndSession(first, EndReason.FAILED, "enough")
+    assert "viewer" in a.hub.switchboard.peers
+    camera.say(EndSession(second))
+    await viewer.hears(EndSession)
+    await unseen(a, viewer)
 
 
 async def test_changes_are_seen_and_an_end_says_why(nodes: Nodes) -> None:
@@ -325,19 +347,47 @@ async def test_a_node_that_stops_in_order_ends_its_sessions(nodes: Nodes) -> Non
     await a.cluster.close()
 
 
-async def test_sessions_outlive_a_restart_of_redis(nodes: Nodes, redis: RedisServer) -> None:
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Seconds of silence after which a node is gone, fewer than usual."""
+    monkeypatch.setattr(cluster_node, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(cluster_node, "NODE_TIMEOUT", 1.0)
+    monkeypatch.setattr(roster, "NODE_TIMEOUT", 1.0)
+    return 1.0
+
+
+async def test_sessions_outlive_a_restart_of_redis(
+    impatience: float, nodes: Nodes, redis: RedisServer
+) -> None:
     a, b = await pair(nodes)
     camera, viewer = Somebody(a, "camera", PeerRole.PRODUCER), Somebody(b, "viewer")
     await seen(b, camera)
     session_id = await session(viewer, camera)
     await redis.stop()
-    await asyncio.sleep(NODE_TIMEOUT + 2 * HEARTBEAT)
+    await asyncio.sleep(1.5 * impatience)
     await redis.start()
     for here, there in ((a, b), (b, a)):
         await seen(there, Somebody(here, f"news of {here.cluster.id}", PeerRole.PRODUCER))
     viewer.say(PeerMessage(session_id, OFFER))
     assert (await camera.hears(PeerMessage)).content == OFFER
     assert viewer.hears_nothing
+
+
+async def test_after_an_outage_a_node_has_time_to_speak(
+    impatience: float, nodes: Nodes, redis: RedisServer
+) -> None:
+    a = await nodes()
+    page = await listener(a, "page")
+    camera = Presence("camera", frozenset({PeerRole.PRODUCER}))
+    await publish(redis, write(State("somebody", 1, (camera,), frozenset())))
+    await page.sees("camera")
+    await redis.stop()
+    await asyncio.sleep(1.5 * impatience)
+    await redis.start()
+    await until_listening(redis, a)
+    await asyncio.sleep(impatience / 2)
+    assert page.hears_nothing
+    assert (await page.sees("camera")).roles == frozenset()
 
 
 async def test_an_end_during_an_outage_is_made_up_for(nodes: Nodes, redis: RedisServer) -> None:
@@ -364,13 +414,33 @@ async def test_news_during_an_outage_are_made_up_for(nodes: Nodes, redis: RedisS
     assert {one.peer_id: bool(one.roles) for one in news} == {"gone": False, "came": True}
 
 
+async def ear(redis: RedisServer, node: Node) -> str | None:
+    """The id of the connection by which a node listens."""
+    async with Redis.from_url(redis.url, decode_responses=True) as admin:
+        name = f"getusermedia:{node.cluster.id}"
+        ids = [c["id"] for c in await admin.client_list(_type="pubsub") if c["name"] == name]
+        return ids[0] if ids else None
+
+
+async def until_listening(redis: RedisServer, node: Node) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await ear(redis, node) is not None:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def cut_off(redis: RedisServer, node: Node) -> None:
     """Let a node hear nothing for a moment: it will connect again."""
-    admin = Redis.from_url(redis.url, decode_responses=True)
-    name = f"getusermedia:{node.cluster.id}"
-    [ear] = [c for c in await admin.client_list(_type="pubsub") if c["name"] == name]
-    await admin.client_kill_filter(_id=ear["id"])
-    await admin.aclose()
+    async with Redis.from_url(redis.url) as admin:
+        await admin.client_kill_filter(_id=await ear(redis, node))
+
+
+async def publish(redis: RedisServer, *texts: str) -> None:
+    """Say something to all nodes."""
+    async with Redis.from_url(redis.url) as stranger:
+        for text in texts:
+            assert await stranger.publish("getusermedia:all", text) > 0
 
 
 async def test_an_end_that_was_missed_is_made_up_for(nodes: Nodes, redis: RedisServer) -> None:
@@ -406,10 +476,7 @@ async def test_strange_words_are_told_and_dropped(
     nodes: Nodes, redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     a, b = await pair(nodes)
-    stranger = Redis.from_url(redis.url)
-    for text in ("", "{}", '{"type":"alive","node":"x"}', "\xff"):
-        assert await stranger.publish("getusermedia:all", text) == 2
-    await stranger.aclose()
+    await publish(redis, "", "{}", '{"type":"alive","node":"x"}', "\xff")
     camera = Somebody(a, "camera", PeerRole.PRODUCER)
     await seen(b, camera)
     assert "something strange" in caplog.text

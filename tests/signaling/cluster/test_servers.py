@@ -247,8 +247,9 @@ async def test_who_asks_for_a_camera_of_a_dead_server_need_not_wait(servers: Ser
     here.process.kill()
     await here.process.wait()
     refused = await there.post("/whep/camera")
-    assert refused.status == 503, "404 would mean that the silence was noticed first"
+    assert refused.status == 503
     assert "Retry-After" in refused.headers
+    assert await there.producers() == ["camera"], "the silence was not noticed yet"
 
 
 async def test_a_server_that_stops_in_order_says_so(servers: Servers) -> None:
