@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 LONGEST_LINE = 64 * 1024
 """Bytes; a description as JSON has 2 to 12 KiB."""
 
+MOST_CANDIDATES = 64
+"""That wait for the last one; a computer has one or two for each address."""
+
 Role = Literal["offer", "answer"]
 
 
@@ -39,6 +42,7 @@ class StdioSession:
         self._role = role
         self._description: str | None = None
         self._candidates: list[Candidate] = []
+        self._complete = False
         self._shown = asyncio.Event()
         self._conversation = asyncio.create_task(self._converse(stdin))
 
@@ -49,21 +53,26 @@ class StdioSession:
         :raises SignalingError: nobody reads it.
         :raises ValueError: it is of the wrong type, or a second one.
         """
-        if self.inbox.ended is not None or self._shown.is_set():
+        if self.inbox.ended is not None or self._complete:
             return
         if isinstance(message, Candidate):
-            self._candidates.append(message)
+            if len(self._candidates) < MOST_CANDIDATES or not message.candidate:
+                self._candidates.append(message)
         elif message.type != self._role or self._description is not None:
             raise ValueError(f"by copy and paste one {self._role} can be sent, and nothing else")
         else:
             self._description = message.sdp
-        if self._description is not None and self._is_complete(self._description):
-            self._shown.set()
+        if self._description is None:
+            return
+        all_told = any(not candidate.candidate for candidate in self._candidates)
+        self._complete = all_told or has_all_candidates(self._description)
+        if self._complete:
             sdp = add_candidates(self._description, self._candidates)
             try:
                 await write_text(self._stdout, json.dumps({"type": self._role, "sdp": sdp}) + "\n")
             except OSError as error:
                 raise SignalingError(self._lost(error)) from error
+            self._shown.set()
 
     async def end(self, reason: EndReason = EndReason.CLOSED, detail: str = "") -> None:
         """End the session; nobody can be told. A second call changes nothing."""
@@ -74,9 +83,6 @@ class StdioSession:
     def messages(self) -> AsyncIterator[Message]:
         """The other side's description, then the end."""
         return self.inbox.read()
-
-    def _is_complete(self, sdp: str) -> bool:
-        return has_all_candidates(sdp) or any(not c.candidate for c in self._candidates)
 
     def _lost(self, error: OSError) -> str:
         detail = f"the terminal is gone: {error.strerror}"
