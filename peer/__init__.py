@@ -11,6 +11,15 @@ from .capture.media_stream_track import FrameReader, MediaStreamTrack
 from .capture.navigator import mediaDevices, navigator
 from .capture.permissions import Permissions, PermissionStatus
 from .capture.track_stats import MediaStreamTrackAudioStats, MediaStreamTrackVideoStats
+from .connection.events import (
+    RTCDataChannelEvent,
+    RTCPeerConnectionIceEvent,
+    RTCTrackEvent,
+)
+from .connection.rtc_peer_connection import RTCPeerConnection
+from .connection.rtc_rtp_receiver import RTCRtpReceiver
+from .connection.rtc_rtp_sender import RTCRtpSender
+from .connection.rtc_rtp_transceiver import RTCRtpTransceiver
 from .errors import (
     AbortError,
     DOMException,
@@ -23,6 +32,7 @@ from .errors import (
     NotSupportedError,
     OperationError,
     OverconstrainedError,
+    RTCError,
     SecurityError,
     UnknownError,
 )
@@ -58,6 +68,14 @@ __all__ = [
     "OverconstrainedError",
     "PermissionStatus",
     "Permissions",
+    "RTCDataChannelEvent",
+    "RTCError",
+    "RTCPeerConnection",
+    "RTCPeerConnectionIceEvent",
+    "RTCRtpReceiver",
+    "RTCRtpSender",
+    "RTCRtpTransceiver",
+    "RTCTrackEvent",
     "SecurityError",
     "UnknownError",
     "mediaDevices",

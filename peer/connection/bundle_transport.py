@@ -96,6 +96,11 @@ class BundleTransport:
             self._role = "server" if offered.setup == "active" else "client"
         return _SETUPS[self._role]
 
+    async def offer(self) -> None:
+        """An offer of this side is in force: gather, and expect the other side's checks."""
+        self.ice.take_role(controlling=self._controlling is not False)
+        await self.ice.gather()
+
     def restart(self) -> None:
         """Begin a new ICE generation, once until the other side has answered."""
         if not self._restarted:

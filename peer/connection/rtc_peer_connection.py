@@ -285,7 +285,10 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
                 changes = await self._set_answer(self._last_sdp, local=True)
             self._last_offer = self._last_answer = None
             self._state_changed(changes)
-            await self._transport.ice.gather()
+            if type_ == "offer":
+                await self._transport.offer()
+            else:
+                await self._transport.ice.gather()
 
     async def setRemoteDescription(self, description: Description) -> None:
         """Put an offer or answer of the other side in force (WebRTC 4.4.1.5).

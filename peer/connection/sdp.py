@@ -221,8 +221,7 @@ def parse(text: str) -> Sdp:
     bounds = [*starts, len(lines)]
     session = _Attributes(lines[: bounds[0]])
     found = Sdp()
-    for group in session.values("group"):
-        semantics, *mids = group.split()
+    for semantics, mids in session.read("group", _group):
         if semantics == "BUNDLE":
             found.bundle = mids
     for index, (start, end) in enumerate(zip(starts, bounds[1:], strict=True)):
@@ -300,14 +299,13 @@ def _section(line: str, attributes: _Attributes, session: _Attributes, index: in
 
 def _read_media(section: Section, attributes: _Attributes, formats: list[str]) -> None:
     codecs = {codec.payloadType: codec for codec in attributes.read("rtpmap", _codec(section.kind))}
-    for payload_type, parameters in attributes.read("fmtp", _numbered):
+    for payload_type, parameters in attributes.read("fmtp", _format):
         if payload_type in codecs:
-            codecs[payload_type].parameters = parameters_from_sdp(parameters.replace("; ", ";"))
-    for value in attributes.values("rtcp-fb"):
-        payload, type_, *parameter = value.split(maxsplit=2)
+            codecs[payload_type].parameters = parameters
+    for payload, feedback in attributes.read("rtcp-fb", _feedback):
         for codec in codecs.values():
             if payload in ("*", str(codec.payloadType)):
-                codec.rtcpFeedback.append(RTCRtcpFeedback(type_, *parameter))
+                codec.rtcpFeedback.append(feedback)
     for known in _STATIC.get(section.kind, ()):
         codecs.setdefault(known.payloadType, replace(known, rtcpFeedback=[], parameters={}))
     section.codecs = [
@@ -317,10 +315,9 @@ def _read_media(section: Section, attributes: _Attributes, formats: list[str]) -
     for msid in attributes.values("msid"):
         stream, _, track_id = msid.partition(" ")
         section.track_id = track_id or section.track_id
-        if stream != "-":
+        if stream not in ("", "-"):
             section.streams.append(stream)
-    for group in attributes.values("ssrc-group"):
-        semantics, *numbers = group.split()
+    for semantics, numbers in attributes.read("ssrc-group", _group):
         if semantics == "FID" and len(numbers) == 2 and all(n.isdecimal() for n in numbers):
             section.rtx_ssrcs[int(numbers[0])] = int(numbers[1])
     for ssrc, description in attributes.read("ssrc", _numbered):
@@ -332,8 +329,23 @@ def _read_media(section: Section, attributes: _Attributes, formats: list[str]) -
             source.cname = description.removeprefix("cname:")
         elif description.startswith("msid:") and not section.streams:
             # Plan B's place for it, which GStreamer and old browsers still write.
-            stream = description.removeprefix("msid:").split()[0]
-            section.streams += [stream] if stream != "-" else []
+            stream = description.removeprefix("msid:").partition(" ")[0]
+            section.streams += [stream] if stream not in ("", "-") else []
+
+
+def _group(value: str) -> tuple[str, list[str]]:
+    semantics, *members = value.split()
+    return semantics, members
+
+
+def _format(value: str) -> tuple[int, dict[str, int | str | None]]:
+    payload_type, parameters = _numbered(value)
+    return payload_type, parameters_from_sdp(parameters.replace("; ", ";"))
+
+
+def _feedback(value: str) -> tuple[str, RTCRtcpFeedback]:
+    payload_type, type_, *parameter = value.split(maxsplit=2)
+    return payload_type, RTCRtcpFeedback(type_, *parameter)
 
 
 def _fingerprint(value: str) -> RTCDtlsFingerprint:

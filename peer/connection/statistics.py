@@ -151,7 +151,7 @@ class Statistics:
             names += (
                 "framesEncoded", "framesSent", "keyFramesEncoded", "pliCount", "firCount",
                 "frameWidth", "frameHeight", "framesPerSecond", "targetBitrate",
-                "encoderImplementation", "scalabilityRung",
+                "encoderImplementation", "rung",
             )  # fmt: skip
         report.add(
             "outbound-rtp",

@@ -137,6 +137,11 @@ class IceTransport(AsyncIOEventEmitter):
         if complete:
             await agent.gathered()
 
+    def take_role(self, *, controlling: bool) -> None:
+        """Be of this role towards checks that come before `start()`: the remote side may have this
+        one's parameters long before its own arrive, and a conflict of roles costs time."""
+        self._newest.ice_controlling = controlling
+
     async def start(self, remote: RTCIceParameters, *, controlling: bool) -> None:
         """Connect to the remote side; returns when a pair of candidates is chosen.
 

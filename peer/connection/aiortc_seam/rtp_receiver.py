@@ -117,7 +117,7 @@ class RtpReceiver(RTCRtpReceiver):
 
     @property
     def _is_audio(self) -> bool:
-        return self._RTCRtpReceiver__nack_generator is None  # type: ignore[has-type]
+        return self._RTCRtpReceiver__nack_generator is None
 
     def streams(self) -> list[ReceivedStream]:
         """What has arrived, by source."""
