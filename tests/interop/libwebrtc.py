@@ -8,6 +8,7 @@ from urllib.parse import urldefrag, urljoin
 import aiohttp
 import numpy as np
 import webrtc
+from numpy.typing import NDArray
 
 from peer.devices import barcode
 
@@ -41,10 +42,15 @@ class Endpoint:
 
     async def stamps(self, count: int) -> list[barcode.Stamp]:
         """What the barcodes of the next pictures say, as far as they can be read."""
+        pictures = await self.pictures(count)
+        return [stamp for luma in pictures if (stamp := barcode.read(luma)) is not None]
+
+    async def pictures(self, count: int) -> list[NDArray[np.uint8]]:
+        """The luma of the next pictures."""
         frames = webrtc.MediaStreamTrackProcessor(
             webrtc.MediaStreamTrackProcessorInit(track=self.tracks["video"])
         ).readable.get_reader()
-        stamps = []
+        pictures = []
         async with asyncio.timeout(WAIT_SECONDS):
             for _ in range(count):
                 frame = (await frames.read()).value
@@ -53,11 +59,10 @@ class Endpoint:
                 luma, *_ = await frame.copy_to(pixels)
                 rows = np.frombuffer(pixels, np.uint8)[luma.offset :]
                 rows = rows[: luma.stride * frame.coded_height].reshape(-1, luma.stride)
-                if (stamp := barcode.read(rows[:, : frame.coded_width])) is not None:
-                    stamps.append(stamp)
+                pictures.append(rows[:, : frame.coded_width])
                 frame.close()
         await frames.cancel()
-        return stamps
+        return pictures
 
     def _saw(self, event: str) -> None:
         self.events.append(event)

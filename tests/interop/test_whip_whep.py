@@ -1,6 +1,7 @@
 """The npm package whip-whep, which others wrote, with the peer in real browsers."""
 
 import json
+import sys
 from itertools import pairwise
 from urllib.parse import urldefrag, urljoin
 
@@ -11,6 +12,7 @@ from tests.e2e.peers import running_peer
 from tests.e2e.test_watch import PICTURES, pictures
 
 from .conftest import npm_package
+from .webrtcbin import webrtcbin
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,6 +28,16 @@ WATCH = """async () => {
     connection.addEventListener("track", event => stream.addTrack(event.track));
     window.player = new WHEPClient();
     await player.view(connection, URL, TOKEN);
+}"""
+
+PUBLISH = """async () => {
+    const stream = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
+    const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    for (const track of stream.getTracks()) {
+        connection.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+    }
+    window.publisher = new WHIPClient();
+    await publisher.publish(connection, URL, TOKEN);
 }"""
 
 
@@ -60,5 +72,25 @@ async def test_it_watches_the_camera(browser: Browser) -> None:
         assert all(later > earlier for earlier, later in pairwise(numbers)), "in order, and moving"
         await page.evaluate("player.stop()")
         await peer.logged("left")
+        assert page.errors == []
+        await page.close()
+
+
+async def test_it_publishes_to_gstreamer(browser: Browser) -> None:
+    npm_package("whip-whep")
+    async with (
+        running_peer("--port", "0", command=(sys.executable, "-m", "signaling")) as server,
+        webrtcbin(server.url, "consumer") as consumer,
+    ):
+        await consumer.sees("registered")
+        base, fragment = urldefrag(server.url)
+        page = await page_with(browser, base, "whip.js")
+        endpoint = json.dumps(urljoin(base, f"/whip/{consumer.peer_id}"))
+        token = json.dumps(fragment.removeprefix("t="))
+        await page.evaluate(PUBLISH.replace("URL", endpoint).replace("TOKEN", token))
+        await consumer.sees("picture", 10)
+        await consumer.sees("sound", 10)
+        await page.evaluate("publisher.stop()")
+        await consumer.sees("session ended")
         assert page.errors == []
         await page.close()
