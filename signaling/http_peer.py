@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .auth import Grant
 from .clients.fragment import add_candidates, has_all_candidates
-from .errors import Busy, NoAnswer, SignalingError, error_for
+from .errors import Busy, NoAnswer, OfferRejected, SignalingError, error_for
 from .hub import Hub
 from .protocol import (
     ClientMessage,
@@ -132,6 +132,10 @@ class HttpPeer:
             case PeerMessage(_, Description("answer", sdp)):
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(sdp)
+            case PeerMessage(_, Description("offer")) if self.resource is None:
+                # Some producers make every offer themselves; they would never answer.
+                if self._answer is not None and not self._answer.done():
+                    self._answer.set_exception(OfferRejected("the other side takes no offers"))
             case PeerMessage(_, Candidate("")):
                 self._gathered.set()
             case PeerMessage(_, Candidate() as candidate):

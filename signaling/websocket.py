@@ -207,6 +207,9 @@ class _Connection:
         finally:
             if self._writer is not None:
                 self._writer.cancel()
+            # Whoever has not left may come back.
+            if self._place is not None and self._place.connection is self:
+                self._peers.keep(self._place)
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket in order."""
@@ -265,7 +268,7 @@ class _Connection:
                     logger.info("peer %s: %s", self._peer_id, message.data)
                     return self._left(EndReason.LOST)
                 case _:
-                    return self._broken()
+                    return None
 
     @property
     def _expected(self) -> int:
@@ -352,11 +355,6 @@ class _Connection:
         """The client does not come back."""
         if self._place is not None:
             self._peers.vacate(self._place, reason)
-
-    def _broken(self) -> None:
-        """The client may come back."""
-        if self._place is not None and self._place.connection is self:
-            self._peers.keep(self._place)
 
     async def _write(self, line: Line) -> None:
         with contextlib.suppress(ConnectionError):

@@ -97,6 +97,23 @@ async def test_no_answer_in_time_is_503_and_no_session(
     assert ended.reason is EndReason.FAILED
 
 
+async def test_a_producer_that_only_offers_is_422_at_once(
+    server: SignalingServer, http: aiohttp.ClientSession, producer: StubPeer
+) -> None:
+    producer.says = [Description("offer", OFFER)]
+    response = await start(http)
+    assert response.status == 422
+    assert server.hub.switchboard.sessions == {}
+
+
+async def test_an_offer_later_is_not_for_a_client_that_can_not_answer(
+    http: aiohttp.ClientSession, producer: StubPeer
+) -> None:
+    session = await start(http)
+    producer.says = [Description("offer", OFFER), Description("answer", answer(1))]
+    assert (await patch(http, session, RESTART, If_Match="*")).status == 200
+
+
 async def test_an_end_between_answer_and_candidates_is_no_session(
     server: SignalingServer, http: aiohttp.ClientSession, producer: StubPeer
 ) -> None:
