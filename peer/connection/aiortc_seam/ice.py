@@ -124,6 +124,10 @@ class IceTransport(AsyncIOEventEmitter):
         """The living figures of the pair in use; empty ones without."""
         return self._current.statistics
 
+    def use_servers(self, ice_servers: Sequence[RTCIceServer]) -> None:
+        """Ask other servers when gathering next."""
+        self._servers = servers(ice_servers)
+
     async def gather(self, *, complete: bool = False) -> None:
         """Gather local candidates; returns when those of the interfaces are there.
 
