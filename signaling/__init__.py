@@ -1,9 +1,17 @@
 """The signalling switchboard: who is on the air, who watches, and the page that shows it."""
 
 from .auth import generate_token
-from .errors import NotLive, OfferMalformed, OfferRejected, Overloaded, SignalingError
+from .errors import (
+    Forbidden,
+    NoSuchResource,
+    NotLive,
+    OfferMalformed,
+    OfferRejected,
+    Overloaded,
+    SignalingError,
+    Unauthorized,
+)
 from .hub import Hub
-from .legacy import Producer, Switchboard
 from .limits import Limits
 from .local import LocalClient
 from .protocol import PeerRole
@@ -24,23 +32,24 @@ __all__ = [
     "Description",
     "EndReason",
     "Ended",
+    "Forbidden",
     "Hub",
     "IceServer",
     "Limits",
     "LocalClient",
     "Message",
+    "NoSuchResource",
     "NotLive",
     "OfferMalformed",
     "OfferRejected",
     "Overloaded",
     "PeerRole",
-    "Producer",
     "ServerConfig",
     "ServerStartError",
     "SignalingClient",
     "SignalingError",
     "SignalingServer",
     "SignalingSession",
-    "Switchboard",
+    "Unauthorized",
     "generate_token",
 ]

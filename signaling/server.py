@@ -17,7 +17,6 @@ from .errors import NoSuchResource, SignalingError
 from .http_sessions import HttpSessions, methods
 from .hub import Hub
 from .ice import IceConfiguration
-from .legacy import Switchboard as LegacySwitchboard
 from .limits import Limits, Pace
 from .metrics import render
 from .protocol import PeerRole
@@ -99,12 +98,6 @@ class SignalingServer:
         self._server: asyncio.Server | None = None
 
     @property
-    def switchboard(self) -> LegacySwitchboard:
-        """The hub, as the publisher of old knows it."""
-        assert isinstance(self.hub, LegacySwitchboard)
-        return self.hub
-
-    @property
     def warnings(self) -> list[str]:
         """What a person should know about this configuration."""
         if auth.is_loopback(self.config.host):
@@ -183,8 +176,6 @@ class SignalingServer:
         if self._server is not None:
             self._server.close()
         self.hub.close()
-        if isinstance(self.hub, LegacySwitchboard):
-            await self.hub.finish()
         await self._websockets.close()
         if self._runner is not None:
             await self._runner.cleanup()

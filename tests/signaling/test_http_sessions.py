@@ -85,6 +85,15 @@ async def test_candidates_are_not_waited_for_without_end(
     assert f"a={HOST}" in await response.text()
 
 
+async def test_an_answer_gets_so_many_candidates_and_no_more(
+    http: aiohttp.ClientSession, producer: StubPeer
+) -> None:
+    flood = [Candidate(HOST, "0")] * (LIMITS.candidates + 8)
+    producer.says = [Description("answer", EARLY), *flood, Candidate("")]
+    response = await start(http)
+    assert (await response.text()).count("a=candidate:") == LIMITS.candidates
+
+
 async def test_no_answer_in_time_is_503_and_no_session(
     server: SignalingServer, http: aiohttp.ClientSession, producer: StubPeer
 ) -> None:
