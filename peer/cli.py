@@ -5,23 +5,29 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from aiortc import RTCIceServer
 
+from signaling import IceServer
+from signaling.clients import client_for
+from signaling.ice import IceConfiguration, parse_ice_server
+from signaling.tls import parse_certificate_and_key
+
 from .config import Config, ConfigError, load_config
 from .constraints.parse import check_required_allowed, parse_constraints
 from .device_report import device_report
 from .devices.virtual import VirtualBackend
 from .doctor import examine, exit_status, findings_as_json, report
-from .program import Publication, publish
+from .media.outgoing import sendable_codecs
+from .media.recorder import check_recordable
+from .program import OWN, Plan, run
+from .serving import Serving
 from .shorthand import parse_shorthand
 from .streams import ProgramError, Wanted
-
-# Options that are designed, but not there yet: they must not be taken for something else.
-_NOT_YET = ("--answer", "--record", "--tls", "--metrics")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,12 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(str(error))
         parser.set_defaults(**config.options())
         options = parser.parse_args(arguments)
-    for flag in _NOT_YET:
-        if getattr(options, flag.strip("-").replace("-", "_")) is not None:
-            parser.error(f"{flag} is not there yet")
-    if options.offer not in (None, ""):
-        parser.error("--offer to a server elsewhere is not there yet; without an address the "
-                     "peer runs its own")  # fmt: skip
     logging.basicConfig(
         level=logging.DEBUG if options.verbose > 1 else logging.INFO,
         format="%(levelname).1s %(name)s: %(message)s" if options.verbose else "%(message)s",
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.doctor:
         return asyncio.run(_doctor(options))
     try:
-        publication = _publication(options, config)
+        plan = _plan(options, config)
     except (ValueError, TypeError) as error:
         parser.error(str(error))
     try:
-        return asyncio.run(publish(publication))
+        return asyncio.run(run(plan))
     except ProgramError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
@@ -73,21 +73,72 @@ async def _doctor(options: argparse.Namespace) -> int:
     findings = await examine(
         host=options.host,
         port=options.port,
-        ice_servers=options.ice_server,
+        ice_servers=_ice_servers(options),
         backends=[VirtualBackend()] if options.fake else None,
     )
     print(findings_as_json(findings) if options.json else report(findings))
     return exit_status(findings)
 
 
-def _publication(options: argparse.Namespace, config: Config) -> Publication:
+def _plan(options: argparse.Namespace, config: Config) -> Plan:
+    """:raises ValueError, TypeError: for options that make no sense."""
+    answers = tuple(options.answer)
+    offers = tuple(options.offer) or (() if answers else (OWN,))
+    if [*offers, *answers].count("-") > 1:
+        raise ValueError("only one side can be copied and pasted")
+    for address in offers:
+        if address != OWN:
+            client_for(address, offer=True, token=options.token)
+    for address in answers:
+        if address != OWN:
+            client_for(address, offer=False, token=options.token)
+    if options.record is not None and not answers:
+        raise ValueError("--record keeps what is received: it needs --answer")
+    if options.record is not None:
+        check_recordable(options.record)
+    return Plan(
+        _wanted(options, config) if offers else Wanted(),
+        offers,
+        answers,
+        record=options.record,
+        resume=not options.no_resume,
+        codecs=tuple(options.codecs),
+        serving=Serving(
+            host=options.host,
+            port=options.port,
+            tls=options.tls is not None,
+            certificate=options.tls or None,
+            token=options.token,
+            control_token=options.control_token,
+            publish_token=options.publish_token,
+            receives=OWN in answers,
+            authenticate=not options.no_auth,
+            ice=IceConfiguration(tuple(options.ice_server), options.turn_secret),
+            metrics=options.metrics,
+        ),
+        token=options.token,
+        room=options.room,
+        ice_servers=_ice_servers(options),
+    )
+
+
+def _ice_servers(options: argparse.Namespace) -> tuple[RTCIceServer, ...]:
+    """What this peer uses itself."""
+    configuration = IceConfiguration(tuple(options.ice_server), options.turn_secret)
+    return tuple(
+        RTCIceServer(server.urls, server.username, server.credential)
+        for server in configuration.servers("peer", time.time())
+    )
+
+
+def _wanted(options: argparse.Namespace, config: Config) -> Wanted:
     """:raises ValueError, TypeError: for constraints that make no sense."""
     nothing = (options.video, options.audio, options.screen) == ("none", "none", None)
     if nothing and not options.file:
         raise ValueError(
             "nothing to publish: --video and --audio are none, and no --screen or --file"
         )
-    wanted = Wanted(
+    return Wanted(
         video=_constraints("video", options.video),
         audio=_constraints("audio", options.audio),
         screen=_constraints("screen", options.screen) if options.screen is not None else False,
@@ -98,16 +149,6 @@ def _publication(options: argparse.Namespace, config: Config) -> Publication:
         loop=options.loop,
         fake=options.fake,
         facing_modes=config.facing_modes(),
-    )
-    return Publication(
-        wanted,
-        resume=not options.no_resume,
-        host=options.host,
-        port=options.port,
-        token=options.token,
-        control_token=options.control_token,
-        authenticate=not options.no_auth,
-        ice_servers=tuple(options.ice_server),
     )
 
 
@@ -131,17 +172,33 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m peer",
-        description="Publishes this computer's camera, microphone or screen to web browsers.",
+        description="Publishes this computer's camera, microphone or screen to web browsers, and "
+        "receives what others send.",
         epilog="Ctrl-C ends it: the tracks end, and the devices are released.",
     )
     add = parser.add_argument
     add(
         "--offer",
         nargs="?",
-        const="",
+        const=OWN,
+        action="append",
+        default=[],
         metavar="URL",
-        help="publish (the default), through a signalling server of our own",
+        help="publish (the default): through a signalling server of our own, or ws://… or wss://… "
+        "for one elsewhere, https://… for a WHIP endpoint, - for copy and paste; may be repeated",
     )
+    add(
+        "--answer",
+        nargs="?",
+        const=OWN,
+        action="append",
+        default=[],
+        metavar="URL",
+        help="receive: what others send to our own server, or from ws://… or wss://…, https://… "
+        "(WHEP), - for copy and paste; may be repeated",
+    )
+    add("--record", type=Path, metavar="FILE", help="with --answer: keep what is received")
+    add("--room", metavar="NAME", help="the room of the signalling server to be in")
     add(
         "--video",
         metavar="CONSTRAINTS",
@@ -167,7 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=8080, help="0 for any free one (default: %(default)s)")
     protection = parser.add_mutually_exclusive_group()
     protection.add_argument(
-        "--token", type=_token, help="what viewers must present (default: random)"
+        "--token",
+        type=_token,
+        help="what viewers must present (default: random), and what servers elsewhere are shown",
     )
     protection.add_argument("--no-auth", action="store_true", help="let anybody watch")
     add(
@@ -178,6 +237,27 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL[,USER,PASSWORD]",
         help="stun:HOST:PORT or turn:HOST:PORT?transport=udp,USER,PASSWORD; may be repeated",
     )
+    add(
+        "--turn-secret",
+        metavar="SECRET",
+        help="what TURN servers without an account share with us (coturn's static-auth-secret)",
+    )
+    add(
+        "--tls",
+        nargs="?",
+        const=(),
+        type=_certificate_and_key,
+        metavar="CERT,KEY",
+        help="serve over TLS, with a certificate of our own or with these files",
+    )
+    add(
+        "--codecs",
+        type=_codecs,
+        default=(),
+        metavar="NAMES",
+        help="video codecs to send, best first: VP8,H264,VP9,AV1",
+    )
+    add("--metrics", action="store_true", help="serve /metrics for Prometheus")
     add("--config", type=Path, metavar="FILE", help="a peer.toml; options count for more")
     add(
         "--control-token",
@@ -185,12 +265,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TOKEN",
         help="what viewers must present who may control the camera (default: random)",
     )
+    add(
+        "--publish-token",
+        type=_token,
+        metavar="TOKEN",
+        help="with --answer: what others must present who send to our own server",
+    )
     add("--devices", action="store_true", help="list the devices, and exit")
     add("--doctor", action="store_true", help="say what is in the way of publishing, and exit")
     add("--json", action="store_true", help="with --devices or --doctor: as JSON")
     add("-v", "--verbose", action="count", default=0, help="say more; twice, everything")
-    for flag in _NOT_YET:
-        add(flag, nargs="?", const=True, help=argparse.SUPPRESS)
     return parser
 
 
@@ -200,19 +284,29 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _ice_server(text: str) -> RTCIceServer:
-    url, *account = text.split(",")
-    scheme = url.partition(":")[0]
-    if scheme not in ("stun", "stuns", "turn", "turns"):
+def _ice_server(text: str) -> IceServer:
+    try:
+        return parse_ice_server(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _certificate_and_key(text: str) -> tuple[Path, Path]:
+    try:
+        return parse_certificate_and_key(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _codecs(text: str) -> tuple[str, ...]:
+    known = {codec.name.upper(): codec.name for codec in sendable_codecs("video")}
+    names = [name.strip().upper() for name in text.split(",")]
+    unknown = [name for name in names if name not in known]
+    if unknown:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no ICE server: stun:HOST:PORT or turn:HOST:PORT,USER,PASSWORD"
+            f"{unknown[0]!r} can't be sent; there are {', '.join(known.values())}"
         )
-    if len(account) not in ((0,) if scheme.startswith("stun") else (2,)):
-        raise argparse.ArgumentTypeError(
-            f"{url!r}: a TURN server takes a user and a password after commas, STUN takes none"
-        )
-    username, credential = account or (None, None)
-    return RTCIceServer(urls=url, username=username, credential=credential)
+    return tuple(known[name] for name in names)
 
 
 def _token(text: str) -> str:

@@ -1,154 +1,181 @@
-"""One MediaStream and its viewers: answers each viewer's offer with the stream's tracks."""
+"""One MediaStream and its viewers, who come through any signalling client."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiortc
-from aiortc import (
-    RTCBundlePolicy,
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCIceServer,
-    RTCPeerConnection,
-    RTCRtpTransceiver,
-    RTCSessionDescription,
-)
+from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCRtpCodecCapability
 
-from signaling import NotLive, OfferMalformed, OfferRejected
+from signaling import EndReason, SignalingClient, SignalingError, SignalingSession
 
-from .capture.encoded_reader import EncodedReader
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
 from .capture.resumption import Resumption
-from .connection.aiortc_seam import (
-    gather_loopback_when_alone,
-    prefer_codec,
-    sends_codec,
-    wants_media,
-)
 from .connection.control_channel import LABEL, ControlChannel
-from .connection.viewer_track import ViewerTrack
+from .connection.events import RTCDataChannelEvent
+from .connection.perfect_negotiation import Negotiation
+from .connection.rtc_peer_connection import RTCPeerConnection
+from .connection.rtc_rtp_sender import RTCRtpSender
+from .errors import DOMException
+from .events import Event
+from .media.outgoing import preferred_codecs, sendable_codecs
 
 logger = logging.getLogger(__name__)
 
-# A viewer who has an answer connects within a second or two; what has not connected by then was
-# an offer whose sender is gone (SECURITY: phantom sessions).
 CONNECT_TIMEOUT = 15.0
+"""Seconds for a viewer to connect: one who means it does within a second or two; what has not by
+then is a session whose viewer is gone (SECURITY: phantom sessions)."""
+GOODBYE_TIMEOUT = 0.4
+"""Seconds for a viewer to answer the last offer, by which its tracks end. The whole end is to be
+seen within half a second."""
+MAX_VIEWERS = 500
 
 
 class Publisher:
-    """A producer of the signalling switchboard (`signaling.Producer`).
+    """Sends a stream to whoever asks for it.
+
+    A viewer whose session can be renegotiated sees a track's end as `ended`, and another that
+    takes its place as a new track; a WHEP player, whose can't, sees black meanwhile, and the end of
+    the session when there is nothing more to come.
 
     :param stream: its live tracks are sent; it is the caller's, and never stopped here.
-    :param id: how viewers name it, URL-safe.
-    :param label: what the page calls it.
-    :param session_ended: called with a session's id when its viewer is gone.
-    :param resume: where to capture again from a device that was unplugged, when it is back: the
-        viewers see black meanwhile, then its pictures. Without, a track that ended stays ended.
+    :param label: what viewers call it.
+    :param resume: where to capture again from a device that was unplugged, when it is back.
+        Without, a track that ended stays ended.
+    :param codecs: names of video codecs, best first (`H264`); the others are not used. By default
+        all, in the order of `media.sendable_codecs()`, but what a camera compresses itself first.
     """
 
     def __init__(
         self,
         stream: MediaStream,
         *,
-        id: str,
         label: str,
-        session_ended: Callable[[str], Awaitable[None]],
-        ice_servers: tuple[RTCIceServer, ...] = (),
+        ice_servers: Iterable[RTCIceServer] = (),
         resume: MediaDevices | None = None,
+        codecs: Iterable[str] = (),
     ) -> None:
-        self.id = id
         self.label = label
-        self._stream = stream
-        self._session_ended = session_ended
-        self._configuration = RTCConfiguration(
-            iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
-        )
+        self.stream = stream
+        self.codecs = tuple(codecs)
+        self._ice_servers = list(ice_servers)
         self._viewers: dict[str, _Viewer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: list[SignalingClient] = []
+        self._telling: asyncio.Task[None] | None = None
         self._resumption = Resumption(resume, stream, self._resumed) if resume else None
-        gather_loopback_when_alone()
+        for track in stream.getTracks():
+            self._watch(track)
+
+    # What others are told.
 
     @property
     def meta(self) -> Mapping[str, Any]:
         """What the page shows of the stream."""
         return {
             "label": self.label,
-            "live": bool(self._sendable()),
+            "live": bool(self.sendable()),
             "viewers": len(self._viewers),
             "tracks": [
-                _describe(track) | {"awaited": self._awaited(track)}
-                for track in self._stream.getTracks()
+                _describe(track) | {"awaited": self.awaited(track)}
+                for track in self.stream.getTracks()
             ],
         }
 
-    def _awaited(self, track: aiortc.MediaStreamTrack) -> bool:
+    def awaited(self, track: aiortc.MediaStreamTrack) -> bool:
         """Whether the track has ended, and another will take its place when its device is back."""
         return self._resumption is not None and track in self._resumption.awaited
 
-    def _sendable(self) -> list[aiortc.MediaStreamTrack]:
+    def sendable(self) -> list[aiortc.MediaStreamTrack]:
         """The tracks that a viewer can be given: live, or expected to be again."""
         return [
             track
-            for track in self._stream.getTracks()
-            if track.readyState == "live" or self._awaited(track)
+            for track in self.stream.getTracks()
+            if track.readyState == "live" or self.awaited(track)
         ]
 
-    def _camera(self) -> MediaStreamTrack | None:
+    def camera(self) -> MediaStreamTrack | None:
         """The track that viewers control."""
-        live = (track for track in self._stream.getVideoTracks() if track.readyState == "live")
+        live = (track for track in self.stream.getVideoTracks() if track.readyState == "live")
         return next((track for track in live if isinstance(track, MediaStreamTrack)), None)
 
-    def _applied(self, by: ControlChannel, settings: Mapping[str, Any]) -> None:
+    def _watch(self, track: aiortc.MediaStreamTrack) -> None:
+        # aiortc's event comes with `stop()`, too, of which the specification's says nothing.
+        track.on("ended", lambda: self._ended(track))
+        if isinstance(track, MediaStreamTrack):
+            for name in ("mute", "unmute"):
+                track.addEventListener(name, lambda event: self._changed())
+
+    def _changed(self) -> None:
+        if self._clients and self._telling is None:
+            self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        self._telling = None  # what changes from now on is told once more
+        for client in list(self._clients):
+            try:
+                await client.set_meta(self.meta)
+            except SignalingError as error:
+                logger.debug("nobody was told of a change: %s", error)
+
+    # Viewers.
+
+    async def serve(self, client: SignalingClient) -> None:
+        """Send to everybody who comes through this client, until it is closed. Several may be
+        served at a time."""
+        self._clients.append(client)
+        self._changed()
+        try:
+            async for session in client.sessions():
+                task = asyncio.create_task(self._attend(session))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            self._clients.remove(client)
+
+    async def _attend(self, session: SignalingSession) -> None:
+        """One viewer, from the first message to the last."""
+        tracks = self.sendable()
+        if not tracks:
+            await session.end(EndReason.NOT_LIVE, "the stream has ended")
+            return
+        if len(self._viewers) >= MAX_VIEWERS:
+            await session.end(EndReason.OVERLOADED, "every place is taken")
+            return
+        viewer = self._viewers[session.id] = _Viewer(self, session)
+        logger.info("session %s: a viewer came", session.id[:6])
+        self._changed()
+        try:
+            await viewer.attend(tracks)
+        finally:
+            del self._viewers[session.id]
+            logger.info("session %s: a viewer left", session.id[:6])
+            self._changed()
+
+    def applied(self, by: ControlChannel, settings: Mapping[str, Any]) -> None:
+        """A viewer has changed the camera's settings: tell the others."""
         for viewer in self._viewers.values():
             for control in viewer.controls:
                 if control is not by:
                     control.tell(settings)
 
+    def _ended(self, track: aiortc.MediaStreamTrack) -> None:
+        # The resumption hears of it by the specification's event, a moment later.
+        asyncio.get_running_loop().call_soon(self._let_go, track)
+
+    def _let_go(self, track: aiortc.MediaStreamTrack) -> None:
+        for viewer in list(self._viewers.values()):
+            viewer.ended(track, is_last=not self.sendable())
+        self._changed()
+
     def _resumed(self, ended: MediaStreamTrack, again: MediaStreamTrack) -> None:
-        for viewer in self._viewers.values():
-            viewer.replace_track(ended, again)
-
-    async def start_session(self, session_id: str, offer: str, *, may_control: bool = False) -> str:
-        """Answer a viewer's offer.
-
-        :param may_control: whether the viewer may control the camera, over a data channel.
-        :raises NotLive: every track of the stream has ended.
-        :raises OfferMalformed: the offer can't be understood.
-        :raises OfferRejected: it asks for none of the kinds that are on the air.
-        """
-        tracks = self._sendable()
-        if not tracks:
-            raise NotLive("the stream has ended")
-        viewer = _Viewer(RTCPeerConnection(self._configuration))
-        self._viewers[session_id] = viewer
-        if may_control:
-            viewer.let_control(self._camera, self._applied)
-
-        @viewer.connection.on("connectionstatechange")
-        async def changed() -> None:
-            state = viewer.connection.connectionState
-            logger.debug("session %s: %s", session_id[:6], state)
-            if state == "connected":
-                viewer.connected.set()
-            elif state in ("failed", "closed"):
-                await self._session_ended(session_id)
-
-        try:
-            answer = await viewer.answer(offer, tracks)
-        except BaseException:
-            await self.end_session(session_id)
-            raise
-        viewer.reaper = asyncio.create_task(self._reap(session_id, viewer))
-        return answer
-
-    async def end_session(self, session_id: str) -> None:
-        """Close a viewer's connection; one that is gone already is no error."""
-        viewer = self._viewers.pop(session_id, None)
-        if viewer is not None:
-            await viewer.close()
+        self._watch(again)
+        for viewer in list(self._viewers.values()):
+            viewer.replace(ended, again)
+        self._changed()
 
     async def stop_resuming(self) -> None:
         """What ends from now on stays ended."""
@@ -156,96 +183,160 @@ class Publisher:
             await self._resumption.close()
 
     async def close(self) -> None:
-        """Close every viewer's connection, and wait for no device any more."""
+        """Take leave of every viewer, whose tracks end, and wait for no device any more."""
         await self.stop_resuming()
-        await asyncio.gather(*(self.end_session(session_id) for session_id in list(self._viewers)))
+        await asyncio.gather(*(viewer.leave() for viewer in list(self._viewers.values())))
+        await asyncio.gather(*self._tasks)
+        if self._telling is not None:
+            await self._telling
 
-    async def _reap(self, session_id: str, viewer: "_Viewer") -> None:
-        try:
-            await asyncio.wait_for(viewer.connected.wait(), CONNECT_TIMEOUT)
-        except TimeoutError:
-            logger.info("session %s did not connect within %g s", session_id[:6], CONNECT_TIMEOUT)
-            await self._session_ended(session_id)
+    def connection_for(self, session: SignalingSession) -> RTCPeerConnection:
+        """A connection with the ICE servers that are configured, and those of the session."""
+        servers = [
+            *self._ice_servers,
+            *(
+                RTCIceServer(server.urls, server.username, server.credential)
+                for server in session.ice_servers
+            ),
+        ]
+        return RTCPeerConnection(
+            RTCConfiguration(iceServers=servers), alwaysNegotiateDataChannels=session.offers
+        )
 
 
 class _Viewer:
     """One viewer's connection."""
 
-    def __init__(self, connection: RTCPeerConnection) -> None:
-        self.connection = connection
-        self.connected = asyncio.Event()
-        self.reaper: asyncio.Task[None] | None = None
-        self._views: list[ViewerTrack] = []
+    def __init__(self, publisher: Publisher, session: SignalingSession) -> None:
+        self._publisher, self._session = publisher, session
+        self._connection = publisher.connection_for(session)
+        self._negotiation = Negotiation(self._connection, session, self._accept)
+        self._senders: dict[aiortc.MediaStreamTrack, RTCRtpSender] = {}
+        self._connected = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
         self.controls: list[ControlChannel] = []
         """The channel by which the viewer controls the camera, if it has opened it."""
+        listen = self._connection.addEventListener
+        listen("connectionstatechange", self._state_changed)
+        self._connection.on("close", self._closed)
+        if session.may_control:
+            listen("datachannel", self._channel_opened)
 
-    def let_control(
-        self,
-        camera: Callable[[], MediaStreamTrack | None],
-        applied: Callable[[ControlChannel, Mapping[str, Any]], None],
-    ) -> None:
-        """Obey what comes over the viewer's data channel for it."""
-
-        @self.connection.on("datachannel")
-        def opened(channel: RTCDataChannel) -> None:
-            if channel.label == LABEL and not self.controls:
-                self.controls.append(ControlChannel(channel, camera, applied))
-
-    def replace_track(self, old: MediaStreamTrack, new: MediaStreamTrack) -> None:
-        """Go on with another track where this one was sent."""
-        for view in self._views:
-            if view.track is old:
-                view.replace(new)
-
-    async def answer(self, offer: str, tracks: list[aiortc.MediaStreamTrack]) -> str:
-        """:raises OfferMalformed, OfferRejected: as `Publisher.start_session()`."""
+    async def attend(self, tracks: list[aiortc.MediaStreamTrack]) -> None:
+        """Send these tracks, until the viewer leaves or can't be reached."""
+        for track in tracks:
+            self._send(track)
+        reaper = asyncio.create_task(self._reap())
         try:
-            return await self._negotiate(offer, tracks)
-        except OfferRejected:
-            raise
-        except Exception as error:
-            # aiortc raises seven types of exception for malformed offers, at three places.
-            logger.info("an offer was refused: %r", error)
-            raise OfferMalformed("the offer could not be understood") from error
+            await self._negotiation.run()
+        except SignalingError as error:
+            logger.info("session %s: %s", self._session.id[:6], error)
+            await self._session.end(EndReason.REJECTED, str(error))
+        except (DOMException, TypeError) as error:
+            logger.info("session %s: a description was refused: %s", self._session.id[:6], error)
+            await self._session.end(EndReason.MALFORMED, "the description could not be understood")
+        finally:
+            reaper.cancel()
+            await asyncio.gather(reaper, return_exceptions=True)
+            for control in self.controls:
+                await control.close()
+            await self._session.end()
+            await self._connection.close()
 
-    async def _negotiate(self, offer: str, tracks: list[aiortc.MediaStreamTrack]) -> str:
-        connection = self.connection
-        await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        waiting = list(tracks)
-        for transceiver in connection.getTransceivers():
-            track = next((t for t in waiting if t.kind == transceiver.kind), None)
-            if track is None or not wants_media(transceiver):
-                transceiver.direction = "inactive"
-                continue
-            waiting.remove(track)
-            self._send(transceiver, track)
-        if len(waiting) == len(tracks):
-            raise OfferRejected("the offer asks for none of the kinds that are on the air")
-        await connection.setLocalDescription(await connection.createAnswer())
-        return connection.localDescription.sdp
-
-    def _send(self, transceiver: RTCRtpTransceiver, track: aiortc.MediaStreamTrack) -> None:
+    def _send(self, track: aiortc.MediaStreamTrack) -> None:
+        sender = self._connection.addTrack(track, self._publisher.stream)
+        self._senders[track] = sender
+        transceivers = self._connection.getTransceivers()
+        [transceiver] = [one for one in transceivers if one.sender is sender]
         transceiver.direction = "sendonly"
-        if not isinstance(track, MediaStreamTrack):
-            transceiver.sender.replaceTrack(track)
-            return
-        view = ViewerTrack(track, transceiver.sender)
-        if EncodedReader(track).available:
-            prefer_codec(transceiver, "H264")
-        view.takes_h264 = sends_codec(transceiver, "H264")
-        transceiver.sender.replaceTrack(view)
-        self._views.append(view)
+        if track.kind == "video":
+            codecs = preferred_codecs(track, sendable_codecs("video"))
+            if wanted := self._publisher.codecs:
+                names = [name.lower() for name in wanted]
+                codecs = [one for one in codecs if one.name.lower() in names]
+                codecs.sort(key=lambda one: names.index(one.name.lower()))
+            transceiver._preferred_codecs = [
+                RTCRtpCodecCapability(
+                    one.mimeType, one.clockRate, one.channels, dict(one.parameters)
+                )
+                for one in codecs
+            ]
 
-    async def close(self) -> None:
-        if self.reaper is not None and self.reaper is not asyncio.current_task():
-            self.reaper.cancel()
-        for control in self.controls:
-            await control.close()
+    def _accept(self) -> None:
+        """Look at an offer before it is answered.
+
+        :raises OfferRejected: it asks for nothing that is on the air.
+        """
+        transceivers = [one for one in self._connection.getTransceivers() if one.mid is not None]
+        for transceiver in transceivers:
+            if transceiver.sender.track is None and transceiver.direction != "stopped":
+                transceiver.direction = "inactive"  # what the viewer would send is not wanted
+        if not any(one.sender.track is not None for one in transceivers):
+            raise SignalingError("the offer asks for none of the kinds that are on the air")
+
+    def ended(self, track: aiortc.MediaStreamTrack, *, is_last: bool) -> None:
+        """A track has ended: tell the viewer, in the way that its session has."""
+        if self._session.renegotiates:
+            self._stop(track)
+        elif is_last:
+            self._ending = asyncio.create_task(
+                self._session.end(EndReason.NOT_LIVE, "the stream has ended")
+            )
+
+    def replace(self, ended: MediaStreamTrack, again: MediaStreamTrack) -> None:
+        """Another track takes the place of one that has ended."""
+        sender = self._senders.pop(ended, None)
+        if sender is not None and not self._session.renegotiates:
+            sender._set_track(again)
+            self._senders[again] = sender
+        else:
+            self._send(again)
+
+    def _stop(self, track: aiortc.MediaStreamTrack) -> None:
+        sender = self._senders.pop(track, None)
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.sender is sender:
+                transceiver.stop()
+
+    async def leave(self) -> None:
+        """Let the viewer see its tracks end, and close."""
+        if self._session.renegotiates and self._connected.is_set():
+            for track in list(self._senders):
+                self._stop(track)
+            try:
+                async with asyncio.timeout(GOODBYE_TIMEOUT):
+                    await self._negotiation.negotiate()
+            except TimeoutError:
+                logger.debug("session %s: no answer to the goodbye", self._session.id[:6])
+        await self._session.end()
+
+    async def _reap(self) -> None:
         try:
-            await self.connection.close()
-        except AttributeError:
-            # Seen after malformed offers: aiortc closes a transport that it never made.
-            logger.debug("aiortc failed to close a connection", exc_info=True)
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._connected.wait()
+        except TimeoutError:
+            logger.info("session %s did not connect within %g s", self._session.id[:6],
+                        CONNECT_TIMEOUT)  # fmt: skip
+            await self._session.end(EndReason.FAILED, "no connection came about")
+
+    async def _state_changed(self, event: Event) -> None:
+        state = self._connection.connectionState
+        logger.debug("session %s: %s", self._session.id[:6], state)
+        if state == "connected":
+            self._connected.set()
+        elif state == "disconnected" and self._session.renegotiates:
+            self._connection.restartIce()  # there may be another way
+        elif state == "failed":
+            await self._session.end(EndReason.FAILED, "the connection was lost")
+
+    async def _closed(self) -> None:
+        await self._session.end()
+
+    def _channel_opened(self, event: RTCDataChannelEvent) -> None:
+        channel: RTCDataChannel = event.channel
+        if channel.label == LABEL and not self.controls:
+            publisher = self._publisher
+            self.controls.append(ControlChannel(channel, publisher.camera, publisher.applied))
 
 
 def _describe(track: aiortc.MediaStreamTrack) -> dict[str, Any]:

@@ -18,27 +18,44 @@ class RTCTrackEvent(Event):
     """Media of the other side may come (WebRTC 5.7)."""
 
     def __init__(
-        self,
-        type: str,
-        *,
-        receiver: "RTCRtpReceiver",
-        track: RemoteTrack,
-        streams: Sequence[MediaStream],
-        transceiver: "RTCRtpTransceiver",
+        self, type: str, transceiver: "RTCRtpTransceiver", streams: Sequence[MediaStream]
     ) -> None:
         super().__init__(type)
-        self.receiver = receiver
-        self.track = track
-        self.streams = tuple(streams)
-        self.transceiver = transceiver
+        self._transceiver = transceiver
+        self._streams = tuple(streams)
+
+    @property
+    def receiver(self) -> "RTCRtpReceiver":
+        """What receives it."""
+        return self._transceiver.receiver
+
+    @property
+    def track(self) -> RemoteTrack:
+        """What is received."""
+        return self._transceiver.receiver.track
+
+    @property
+    def streams(self) -> tuple[MediaStream, ...]:
+        """The streams that the other side says the track belongs to."""
+        return self._streams
+
+    @property
+    def transceiver(self) -> "RTCRtpTransceiver":
+        """The transceiver of that receiver."""
+        return self._transceiver
 
 
 class RTCPeerConnectionIceEvent(Event):
-    """A local candidate was found; None when there are no more (WebRTC 4.8.2)."""
+    """A local candidate was found (WebRTC 4.8.2)."""
 
     def __init__(self, type: str, candidate: RTCIceCandidate | None) -> None:
         super().__init__(type)
-        self.candidate = candidate
+        self._candidate = candidate
+
+    @property
+    def candidate(self) -> RTCIceCandidate | None:
+        """The candidate; None when there are no more."""
+        return self._candidate
 
 
 class RTCDataChannelEvent(Event):
@@ -46,12 +63,22 @@ class RTCDataChannelEvent(Event):
 
     def __init__(self, type: str, channel: RTCDataChannel) -> None:
         super().__init__(type)
-        self.channel = channel
+        self._channel = channel
+
+    @property
+    def channel(self) -> RTCDataChannel:
+        """The channel."""
+        return self._channel
 
 
 class RTCFailureEvent(Event):
-    """A sender or the connection failed, and why; the specification has no event for it."""
+    """A sender failed; the specification has no event for it."""
 
     def __init__(self, type: str, error: Exception) -> None:
         super().__init__(type)
-        self.error = error
+        self._error = error
+
+    @property
+    def error(self) -> Exception:
+        """Why."""
+        return self._error

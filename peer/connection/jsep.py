@@ -165,9 +165,9 @@ class Jsep:
 
     def rollback(self) -> RolledBack:
         """Take back the offer that is pending (RFC 8829 4.1.10.2)."""
-        gone = [one for one in self._created if not one.by_add_track]
+        gone = [one for one in self._created if not one._by_add_track]
         for transceiver in self._associated:
-            transceiver.associated_mid = None
+            transceiver._associated_mid = None
         for transceiver in gone:
             self.transceivers.remove(transceiver)
         restored = {
@@ -222,7 +222,7 @@ class Jsep:
         if self.signaling_state == "stable":
             self._numbers_before = deepcopy(self._numbers)
             self._known = {
-                one: _Known(one.fired_direction, tuple(s.id for s in one.receiver.streams))
+                one: _Known(one._fired_direction, tuple(s.id for s in one.receiver._streams))
                 for one in self.transceivers
             }
 
@@ -230,8 +230,8 @@ class Jsep:
         self._created, self._associated, self._known = [], [], {}
 
     def _associate(self, transceiver: RTCRtpTransceiver, mid: str) -> None:
-        if transceiver.associated_mid is None:
-            transceiver.associated_mid = mid
+        if transceiver._associated_mid is None:
+            transceiver._associated_mid = mid
             self._associated.append(transceiver)
 
     def _new_slot(self, section: Section) -> Slot:
@@ -243,8 +243,8 @@ class Jsep:
             for one in self.transceivers
             if one.kind == section.kind
             and one.mid is None
-            and one.by_add_track
-            and not one.stopping
+            and one._by_add_track
+            and not one._stopping
             and section.receives
         )
         transceiver = next(fitting, None)
@@ -272,7 +272,7 @@ class Jsep:
                 replace(slot, rejected=gone, transceiver=None if gone else slot.transceiver)
             )
         for transceiver in rejected:
-            transceiver.associated_mid = None
+            transceiver._associated_mid = None
             self.transceivers.remove(transceiver)
         self.current_local, self.current_remote = local, remote
         self.pending_local = self.pending_remote = None

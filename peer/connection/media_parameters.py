@@ -27,10 +27,10 @@ def sending_parameters(
     rtx = retransmission_type(codec, codecs)
     return StreamParameters(
         codec=codec,
-        ssrc=sender.ssrc,
+        ssrc=sender._ssrc,
         cname=cname,
         mid=mid,
-        rtx_ssrc=sender.rtx_ssrc if rtx is not None else None,
+        rtx_ssrc=sender._rtx_ssrc if rtx is not None else None,
         rtx_payload_type=rtx,
         extensions={extension.uri: extension.id for extension in answer.extensions},
     )

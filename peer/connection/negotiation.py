@@ -46,7 +46,7 @@ def plan_offer(
     Data comes first in a first offer: the section that describes the transport should be one that
     is never rejected.
     """
-    waiting = [one for one in transceivers if one.mid is None and not one.stopping]
+    waiting = [one for one in transceivers if one.mid is None and not one._stopping]
     has_data = any(slot.is_data for slot in slots)
     planned: list[Slot] = []
     if data and not has_data and not slots:
@@ -55,7 +55,7 @@ def plan_offer(
         if slot.rejected and waiting:
             taken = waiting.pop(0)
             planned.append(Slot(taken.kind, new_mid(), taken))
-        elif slot.transceiver is not None and slot.transceiver.stopping:
+        elif slot.transceiver is not None and slot.transceiver._stopping:
             planned.append(replace(slot, rejected=True))
         else:
             planned.append(slot)
@@ -74,9 +74,9 @@ def offered_section(slot: Slot, numbers: Numbers, cname: str) -> Section:
     if transceiver is None or slot.rejected:
         section.rejected, section.direction = True, "inactive"
         return section
-    section.direction = transceiver.wanted
+    section.direction = transceiver._wanted
     codecs = local_codecs(slot.kind, sends=section.sends, receives=section.receives)
-    section.codecs = numbers.number(by_preference(codecs, transceiver.preferred_codecs))
+    section.codecs = numbers.number(by_preference(codecs, transceiver._preferred_codecs))
     section.extensions = numbers.extensions(slot.kind)
     _describe_sender(section, transceiver, cname)
     return section
@@ -93,10 +93,10 @@ def answered_section(slot: Slot, offered: Section, cname: str) -> Section:
     if slot.is_data:
         section.rejected = offered.rejected
         return section
-    if transceiver is not None and not transceiver.stopping and not offered.rejected:
-        section.direction = answered_direction(transceiver.wanted, offered.direction)
+    if transceiver is not None and not transceiver._stopping and not offered.rejected:
+        section.direction = answered_direction(transceiver._wanted, offered.direction)
         codecs = local_codecs(slot.kind, sends=section.sends, receives=section.receives)
-        preferred = by_preference(codecs, transceiver.preferred_codecs)
+        preferred = by_preference(codecs, transceiver._preferred_codecs)
         section.codecs = common_codecs(preferred, offered.codecs)
         section.extensions = common_extensions(slot.kind, offered.extensions)
         _describe_sender(section, transceiver, cname)
@@ -127,12 +127,12 @@ def _section(slot: Slot) -> Section:
 
 def _describe_sender(section: Section, transceiver: RTCRtpTransceiver, cname: str) -> None:
     sender = transceiver.sender
-    section.streams = list(sender.stream_ids)
-    section.track_id = sender.track_id
-    section.ssrcs = [Ssrc(sender.ssrc, cname)]
+    section.streams = list(sender._stream_ids)
+    section.track_id = sender._track_id
+    section.ssrcs = [Ssrc(sender._ssrc, cname)]
     if any(codec.name.lower() == "rtx" for codec in section.codecs):
-        section.ssrcs.append(Ssrc(sender.rtx_ssrc, cname))
-        section.rtx_ssrcs = {sender.ssrc: sender.rtx_ssrc}
+        section.ssrcs.append(Ssrc(sender._rtx_ssrc, cname))
+        section.rtx_ssrcs = {sender._ssrc: sender._rtx_ssrc}
 
 
 def needs_negotiation(
@@ -145,14 +145,14 @@ def needs_negotiation(
     :param local: the type of the current local description, and the transceiver's section in it.
     :param remote: its section in the current remote description.
     """
-    if transceiver.stopping:
+    if transceiver._stopping:
         return local is not None and not (local[1].rejected or (remote and remote.rejected))
     if local is None:
         return True
     type_, section = local
-    wanted = transceiver.wanted
+    wanted = transceiver._wanted
     if wanted in _SENDING and section.sends:
-        if sorted(section.streams) != sorted(transceiver.sender.stream_ids):
+        if sorted(section.streams) != sorted(transceiver.sender._stream_ids):
             return True
     elif wanted in _SENDING and type_ == "offer":
         return True

@@ -24,7 +24,7 @@ class RemoteChanges:
     def tell(self) -> list[RTCTrackEvent]:
         """Mute, take out and put in, with their events; returns the `track` events to be fired."""
         for transceiver in self.muted:
-            transceiver.receiver.mute()
+            transceiver.receiver._mute()
         for stream, track in self.removed:
             stream.removeTrack(track)
             stream.dispatchEvent(MediaStreamTrackEvent("removetrack", {"track": track}))
@@ -32,13 +32,7 @@ class RemoteChanges:
             stream.addTrack(track)
             stream.dispatchEvent(MediaStreamTrackEvent("addtrack", {"track": track}))
         return [
-            RTCTrackEvent(
-                "track",
-                receiver=transceiver.receiver,
-                track=transceiver.receiver.track,
-                streams=transceiver.receiver.streams,
-                transceiver=transceiver,
-            )
+            RTCTrackEvent("track", transceiver, transceiver.receiver._streams)
             for transceiver in self.tracks
         ]
 
@@ -60,15 +54,15 @@ class RemoteStreams:
 
         :param direction: as this side sees it.
         """
-        receiver, fired = transceiver.receiver, transceiver.fired_direction
+        receiver, fired = transceiver.receiver, transceiver._fired_direction
         if direction in _RECEIVING:
-            before = {stream.id for stream in receiver.streams}
+            before = {stream.id for stream in receiver._streams}
             self._set_streams(transceiver, stream_ids, changes)
             if fired not in _RECEIVING or set(stream_ids) - before:
                 changes.tracks.append(transceiver)
         elif fired in _RECEIVING:
             self.remove(transceiver, changes)
-        transceiver.fired_direction = direction
+        transceiver._fired_direction = direction
 
     def remove(self, transceiver: RTCRtpTransceiver, changes: RemoteChanges) -> None:
         """The other side sends this track no longer."""
@@ -82,12 +76,12 @@ class RemoteStreams:
         receiver = transceiver.receiver
         streams = [self._stream(stream_id) for stream_id in dict.fromkeys(stream_ids)]
         changes.removed += [
-            (stream, receiver.track) for stream in receiver.streams if stream not in streams
+            (stream, receiver.track) for stream in receiver._streams if stream not in streams
         ]
         changes.added += [
-            (stream, receiver.track) for stream in streams if stream not in receiver.streams
+            (stream, receiver.track) for stream in streams if stream not in receiver._streams
         ]
-        receiver.streams = streams
+        receiver._streams = streams
 
     def _stream(self, stream_id: str) -> MediaStream:
         if stream_id not in self._streams:

@@ -30,6 +30,8 @@ from .jsep import Described, Jsep
 from .media_parameters import receiving_parameters, sending_parameters
 from .operations_chain import OperationsChain
 from .remote_streams import RemoteChanges, RemoteStreams
+from .rtc_rtp_receiver import RTCRtpReceiver
+from .rtc_rtp_sender import RTCRtpSender
 from .rtc_rtp_transceiver import RTCRtpTransceiver
 from .rtp_media_api import RtpMediaApi
 from .sdp import Sdp, Section, reverse
@@ -39,7 +41,8 @@ from .session_description import (
     parse_description,
     read_description,
 )
-from .statistics import RTCStatsReport, Statistics
+from .statistics import Statistics
+from .stats_report import RTCStatsReport
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +128,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
     @property
     def signalingState(self) -> str:
         """stable, have-local-offer, have-remote-offer, or closed."""
-        return "closed" if self.closed else self._jsep.signaling_state
+        return "closed" if self._closed else self._jsep.signaling_state
 
     @property
     def connectionState(self) -> str:
@@ -155,6 +158,15 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
     def getConfiguration(self) -> RTCConfiguration:
         """What it was made with."""
         return self._configuration
+
+    def setConfiguration(self, configuration: RTCConfiguration) -> None:
+        """Use other ICE servers from the next gathering on, that is after a restart.
+
+        :raises InvalidStateError: the connection is closed.
+        """
+        self._chain.assert_open()
+        self._configuration = configuration
+        self._transport.ice.use_servers(configuration.iceServers or ())
 
     @staticmethod
     async def generateCertificate() -> RTCCertificate:
@@ -208,7 +220,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         :param options: `iceRestart`.
         :raises InvalidStateError: the connection is closed.
         """
-        async with self.operation():
+        async with self._operation():
             if options is not None and options.get("iceRestart"):
                 self._ice_restart_wanted = True
             return self._create_offer()
@@ -228,7 +240,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
 
         :raises InvalidStateError: there is no offer, or the connection is closed.
         """
-        async with self.operation():
+        async with self._operation():
             return self._create_answer()
 
     def _create_answer(self) -> RTCSessionDescription:
@@ -262,7 +274,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         :raises InvalidModificationError: it is not what was created last.
         :raises InvalidStateError: the state does not allow it.
         """
-        async with self.operation():
+        async with self._operation():
             type_, sdp = read_description(description)
             if type_ is None:
                 answering = self.signalingState == "have-remote-offer"
@@ -299,7 +311,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         :raises InvalidAccessError: it contradicts what was negotiated before.
         :raises InvalidStateError: the state does not allow it.
         """
-        async with self.operation():
+        async with self._operation():
             type_, text = read_description(description)
             if type_ == "rollback":
                 self._roll_back("have-remote-offer")
@@ -334,14 +346,14 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         rejected = jsep.set_local_answer(sdp) if local else jsep.set_remote_answer(sdp)
         for transceiver in rejected:
             self._end(transceiver)
-            transceiver.stopped_for_good = True
+            transceiver._stopped_for_good = True
             self._remote_streams.process(transceiver, "inactive", (), changes)
         for transceiver, own, theirs in jsep.negotiated():
             direction = own.direction if local else reverse(theirs.direction)
-            transceiver.current_direction = direction
+            transceiver._current_direction = direction
             if not local:
                 self._remote_streams.process(transceiver, direction, theirs.streams, changes)
-            elif direction not in _RECEIVING and transceiver.fired_direction in _RECEIVING:
+            elif direction not in _RECEIVING and transceiver._fired_direction in _RECEIVING:
                 self._remote_streams.process(transceiver, direction, (), changes)
             await self._negotiated(transceiver, own, theirs, answer=own if local else theirs)
         assert jsep.current_remote is not None
@@ -359,26 +371,26 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         self, transceiver: RTCRtpTransceiver, own: Section, theirs: Section, *, answer: Section
     ) -> None:
         """Send and receive as was agreed."""
-        sender, direction = transceiver.sender, transceiver.current_direction
-        sender.negotiated = None
+        sender, direction = transceiver.sender, transceiver._current_direction
+        sender._negotiated = None
         if direction in _SENDING:
-            sender.used = True
-            sender.negotiated = sending_parameters(sender, answer, own.mid, self._cname)
-        if sender.negotiated is None:
-            sender.pause()
+            sender._used = True
+            sender._negotiated = sending_parameters(sender, answer, own.mid, self._cname)
+        if sender._negotiated is None:
+            sender._pause()
         elif self._transport.dtls.state == "connected":
-            sender.start(sender.negotiated)
+            sender._start(sender._negotiated)
         if direction in _RECEIVING:
             parameters = receiving_parameters(own, theirs)
-            await transceiver.receiver.start(parameters, sender.ssrc)
+            await transceiver.receiver._start(parameters, sender._ssrc)
         else:
-            transceiver.receiver.pause()
+            transceiver.receiver._pause()
 
     async def _connected(self) -> None:
         for transceiver in self._jsep.transceivers:
             sender = transceiver.sender
-            if sender.negotiated is not None and not transceiver.stopping:
-                sender.start(sender.negotiated)
+            if sender._negotiated is not None and not transceiver._stopping:
+                sender._start(sender._negotiated)
 
     def _roll_back(self, state: str) -> None:
         if self.signalingState != state:
@@ -387,9 +399,9 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         self._transport.give_up_restart()
         changes = RemoteChanges()
         for transceiver, (direction, streams) in taken_back.restored.items():
-            if direction is not None or transceiver.fired_direction is not None:
+            if direction is not None or transceiver._fired_direction is not None:
                 self._remote_streams.process(transceiver, direction or "inactive", streams, changes)
-                transceiver.fired_direction = direction
+                transceiver._fired_direction = direction
         for transceiver in taken_back.removed:
             self._remote_streams.process(transceiver, "inactive", (), changes)
             self._end(transceiver)
@@ -400,7 +412,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         self._fire(Event("signalingstatechange"))
         for event in changes.tell():
             self._fire(event, event.track)
-        self.changed()
+        self._changed()
 
     # Data.
 
@@ -424,7 +436,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
     def _want_data(self) -> None:
         if not self._wants_data:
             self._wants_data = True
-            self.changed()
+            self._changed()
 
     def _data_channel_opened(self, channel: RTCDataChannel) -> None:
         self._fire(RTCDataChannelEvent("datachannel", channel), channel)
@@ -435,7 +447,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         """Look for another way to the other side, when that is negotiated (WebRTC 4.4.2)."""
         self._chain.assert_open()
         self._ice_restart_wanted = True
-        self.changed()
+        self._changed()
 
     async def addIceCandidate(
         self, candidate: RTCIceCandidate | Mapping[str, Any] | None = None
@@ -447,7 +459,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         :raises OperationError: it can't be understood.
         """
         read = read_candidate(candidate)
-        async with self.operation():
+        async with self._operation():
             described = self._jsep.pending_remote or self._jsep.current_remote
             if described is None:
                 raise InvalidStateError("a candidate comes after the description that it is for")
@@ -467,7 +479,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
     def _candidate_found(self, candidate: RTCIceCandidate | None) -> None:
         described = self._jsep.pending_local or self._jsep.current_local
         section = described.sdp.transport if described is not None else None
-        if described is None or section is None or self.closed:
+        if described is None or section is None or self._closed:
             return
         local = None
         if candidate is not None:
@@ -480,7 +492,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
     # States of the transport.
 
     def _transport_changed(self) -> None:
-        if self.closed:
+        if self._closed:
             return
         ice, dtls = self._transport.ice, self._transport.dtls
         self._set_state("iceGathering", ice.gathering_state)
@@ -509,24 +521,32 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
 
         :raises InvalidAccessError: nothing, or more than one, sends or receives that track.
         """
-        report = RTCStatsReport()
-        senders = [one.sender for one in self._jsep.transceivers]
-        receivers = [one.receiver for one in self._jsep.transceivers]
         if selector is not None:
-            senders = [one for one in senders if one.track is selector]
-            receivers = [one for one in receivers if one.track is selector]
+            senders = [one for one in self.getSenders() if one.track is selector]
+            receivers = [one for one in self.getReceivers() if one.track is selector]
             if len(senders) + len(receivers) != 1:
                 raise InvalidAccessError("one sender or receiver must have this track")
-        else:
-            channels = self._transport.sctp.counts if self._transport.sctp is not None else {}
-            opened = [one for one in channels if one.readyState != "connecting"]
-            closed = [one for one in opened if one.readyState == "closed"]
-            self._statistics.add_connection(report, len(opened), len(closed))
-            for channel, counts in channels.items():
-                self._statistics.add_channel(report, channel, counts)
-        for sender in senders:
+            sender, receiver = next(iter(senders), None), next(iter(receivers), None)
+            return await self._report(sender, receiver)
+        report = await self._report()
+        channels = self._transport.sctp.counts if self._transport.sctp is not None else {}
+        opened = [one for one in channels if one.readyState != "connecting"]
+        closed = [one for one in opened if one.readyState == "closed"]
+        self._statistics.add_connection(report, len(opened), len(closed))
+        for channel, counts in channels.items():
+            self._statistics.add_channel(report, channel, counts)
+        for transceiver in self._jsep.transceivers:
+            self._statistics.add_sender(report, transceiver.sender)
+            self._statistics.add_receiver(report, transceiver.receiver)
+        return report
+
+    async def _report(
+        self, sender: RTCRtpSender | None = None, receiver: RTCRtpReceiver | None = None
+    ) -> RTCStatsReport:
+        report = RTCStatsReport()
+        if sender is not None:
             self._statistics.add_sender(report, sender)
-        for receiver in receivers:
+        if receiver is not None:
             self._statistics.add_receiver(report, receiver)
         self._statistics.add_transport(report)
         return report
@@ -547,7 +567,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
     async def _close(self) -> None:
         for transceiver in self._jsep.transceivers:
             self._end(transceiver)
-            transceiver.stopped_for_good = True
+            transceiver._stopped_for_good = True
         await asyncio.gather(*self._tasks)
         await self._transport.close()
         self._states.update(connection="closed", iceConnection="closed")

@@ -13,20 +13,23 @@ from .aiortc_seam.dtls import DtlsTransport
 from .aiortc_seam.rtp_receiver import ReceivedStream, RtpReceiver
 from .codecs import capabilities
 from .remote_track import RemoteSource, RemoteTrack
+from .rtc_rtp_sender import Negotiator, described_codec
+from .stats_report import RTCStatsReport
 
 
 class RTCRtpReceiver:
     """Receives one m-section's media as a track, which exists from the beginning, muted."""
 
-    def __init__(self, kind: str, transport: DtlsTransport) -> None:
-        self._transport = transport
+    def __init__(self, kind: str, transport: DtlsTransport, negotiator: Negotiator) -> None:
+        self._transport, self._negotiator = transport, negotiator
         self._source = RemoteSource(kind)
         self._track = RemoteTrack(self._source)
         self._receiver = RtpReceiver(
             kind, transport, self._source, self._arrived, lambda: self._source.set_muted(True)
         )
         self._receptive = False
-        self.streams: list[MediaStream] = []
+        self._parameters: RTCRtpReceiveParameters | None = None
+        self._streams: list[MediaStream] = []
         """The streams that the other side says the track belongs to."""
         self._receiver.enable(False)
 
@@ -53,15 +56,32 @@ class RTCRtpReceiver:
         """Sources that a mixer named: aiortc does not tell."""
         return ()
 
+    def getParameters(self) -> dict[str, Any]:
+        """How it is received (WebRTC 5.3.1): codecs and header extensions."""
+        received = self._parameters
+        return {
+            "codecs": [described_codec(codec) for codec in received.codecs] if received else [],
+            "headerExtensions": [
+                {"uri": one.uri, "id": one.id} for one in received.headerExtensions
+            ]
+            if received
+            else [],
+            "rtcp": {"reducedSize": True},
+        }
+
+    async def getStats(self) -> RTCStatsReport:
+        """What there is to know of what it receives (WebRTC 5.3, getStats)."""
+        return await self._negotiator._report(receiver=self)
+
     # For the connection.
 
     @property
-    def statistics(self) -> list[ReceivedStream]:
+    def _statistics(self) -> list[ReceivedStream]:
         """Counters of what was received, by source."""
         return self._receiver.streams()
 
     @property
-    def decoded(self) -> dict[str, Any]:
+    def _decoded(self) -> dict[str, Any]:
         """What became of it: of pictures the frames, of sound the duration in seconds and the
         energy, by the names of `inbound-rtp`."""
         return self._source.decoded() | {
@@ -69,28 +89,29 @@ class RTCRtpReceiver:
             "pliCount": self._receiver.plis,
         }
 
-    async def start(self, parameters: RTCRtpReceiveParameters, report_as: int) -> None:
+    async def _start(self, parameters: RTCRtpReceiveParameters, report_as: int) -> None:
         """Receive as it was negotiated; reports are sent as this source."""
+        self._parameters = parameters
         self._receiver.report_as(report_as)
         await self._receiver.configure(parameters)
         self._receptive = True
         self._receiver.enable(True)
 
-    def pause(self) -> None:
+    def _pause(self) -> None:
         """Take nothing until `start()`."""
         self._receptive = False
         self._receiver.enable(False)
 
-    def mute(self) -> None:
+    def _mute(self) -> None:
         """The other side sends nothing any more."""
         self._source.set_muted(True)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """End the track, and fire `ended` on it."""
-        self.pause()
+        self._pause()
         self._source.end()
 
-    async def stop(self) -> None:
+    async def _stop(self) -> None:
         """Let go of the decoder."""
         await self._receiver.stop()
 

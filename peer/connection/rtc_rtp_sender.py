@@ -14,6 +14,7 @@ from ..errors import InvalidModificationError, InvalidStateError
 from ..media.outgoing import OutgoingStatistics, OutgoingStream, PacketTransport, StreamParameters
 from .aiortc_seam.dtls import DtlsTransport
 from .codecs import capabilities
+from .stats_report import RTCStatsReport
 
 Track = aiortc.MediaStreamTrack
 
@@ -24,17 +25,22 @@ class Negotiator(Protocol):
     """What senders and transceivers need of their connection."""
 
     @property
-    def closed(self) -> bool:
+    def _closed(self) -> bool:
         """Whether it has been closed."""
 
-    def operation(self) -> AbstractAsyncContextManager[None]:
+    def _operation(self) -> AbstractAsyncContextManager[None]:
         """A place in the connection's operations chain (WebRTC 4.4.1.2).
 
         :raises InvalidStateError: the connection is closed.
         """
 
-    def changed(self) -> None:
+    def _changed(self) -> None:
         """Something may have to be negotiated (WebRTC 4.7.3)."""
+
+    async def _report(
+        self, sender: "RTCRtpSender | None" = None, receiver: Any = None
+    ) -> RTCStatsReport:
+        """The statistics of a sender or receiver (WebRTC 8.5)."""
 
 
 class RTCRtpSender:
@@ -57,21 +63,19 @@ class RTCRtpSender:
     ) -> None:
         self._kind, self._track = kind, track
         self._transport, self._negotiator = transport, negotiator
-        self._stream = OutgoingStream(
-            kind, packets, failed=lambda error: failed(self, error)
-        )  # fmt: skip
+        self._stream = OutgoingStream(kind, packets, failed=lambda error: failed(self, error))
         self._stream.set_track(track)
-        self._ssrc, self._rtx_ssrc = _ssrc(), _ssrc()
+        self._ssrc, self._rtx_ssrc = _new_ssrc(), _new_ssrc()
         self._track_id = track.id if track is not None else str(uuid.uuid4())
         self._parameters: StreamParameters | None = None
         self._encoding: dict[str, Any] = {"active": True}
         self._transaction: str | None = None
-        self.stream_ids: list[str] = []
+        self._stream_ids: list[str] = []
         """The ids of the streams that the other side is told of."""
-        self.used = False
+        self._used = False
         """Whether media was ever negotiated to be sent (WebRTC 5.1, addTrack)."""
-        self.stopping = False
-        self.negotiated: StreamParameters | None = None
+        self._stopping = False
+        self._negotiated: StreamParameters | None = None
         """How to send once the transport is connected; None while nothing is to be sent."""
         self._set_stream_ids(streams)
 
@@ -91,32 +95,12 @@ class RTCRtpSender:
         return
 
     @property
-    def kind(self) -> str:
-        """audio or video."""
-        return self._kind
-
-    @property
-    def statistics(self) -> OutgoingStatistics:
+    def _statistics(self) -> OutgoingStatistics:
         """Counters of what was sent."""
         return self._stream.statistics
 
     @property
-    def ssrc(self) -> int:
-        """The source that it sends as."""
-        return self._ssrc
-
-    @property
-    def rtx_ssrc(self) -> int:
-        """The source that it retransmits as."""
-        return self._rtx_ssrc
-
-    @property
-    def track_id(self) -> str:
-        """What the description calls the track: the first one's id."""
-        return self._track_id
-
-    @property
-    def codec(self) -> RTCRtpCodecParameters | None:
+    def _codec(self) -> RTCRtpCodecParameters | None:
         """What it encodes with; None before that is negotiated."""
         return self._parameters.codec if self._parameters is not None else None
 
@@ -135,12 +119,12 @@ class RTCRtpSender:
             raise TypeError(f"a MediaStreamTrack is wanted, not {withTrack!r}")
         if withTrack is not None and withTrack.kind != self._kind:
             raise TypeError(f"an {self._kind} track is wanted, not {withTrack.kind}")
-        async with self._negotiator.operation():
-            if self.stopping:
+        async with self._negotiator._operation():
+            if self._stopping:
                 raise InvalidStateError("the transceiver is stopped")
-            self.set_track(withTrack)
+            self._set_track(withTrack)
 
-    def set_track(self, track: Track | None) -> None:
+    def _set_track(self, track: Track | None) -> None:
         """Send this from now on."""
         self._track = track
         self._stream.set_track(track)
@@ -150,13 +134,13 @@ class RTCRtpSender:
 
         :raises InvalidStateError: the connection is closed.
         """
-        if self._negotiator.closed:
+        if self._negotiator._closed:
             raise InvalidStateError("the connection is closed")
         self._set_stream_ids(streams)
-        self._negotiator.changed()
+        self._negotiator._changed()
 
     def _set_stream_ids(self, streams: Iterable[MediaStream]) -> None:
-        self.stream_ids = list(dict.fromkeys(stream.id for stream in streams))
+        self._stream_ids = list(dict.fromkeys(stream.id for stream in streams))
 
     def getParameters(self) -> dict[str, Any]:
         """How it is sent (WebRTC 5.2.5): encodings, codecs, header extensions."""
@@ -165,7 +149,7 @@ class RTCRtpSender:
         return {
             "transactionId": self._transaction,
             "encodings": [dict(self._encoding)],
-            "codecs": [] if sent is None else [_described(sent.codec)],
+            "codecs": [] if sent is None else [described_codec(sent.codec)],
             "headerExtensions": []
             if sent is None
             else [{"uri": uri, "id": id} for uri, id in sent.extensions.items()],
@@ -180,16 +164,16 @@ class RTCRtpSender:
         :raises InvalidModificationError: the number of encodings differs, or the transaction.
         :raises ValueError: a value is out of range.
         """
-        async with self._negotiator.operation():
-            if self.stopping or self._transaction is None:
+        async with self._negotiator._operation():
+            if self._stopping or self._transaction is None:
                 raise InvalidStateError("setParameters() needs what getParameters() gave last")
             encodings = parameters.get("encodings", [])
             if parameters.get("transactionId") != self._transaction or len(encodings) != 1:
                 raise InvalidModificationError("one encoding is wanted, of getParameters()'s last")
-            self.set_encoding(encodings[0])
+            self._set_encoding(encodings[0])
             self._transaction = None
 
-    def set_encoding(self, encoding: Mapping[str, Any]) -> None:
+    def _set_encoding(self, encoding: Mapping[str, Any]) -> None:
         """Take the encoding of `addTransceiver()` or `setParameters()`.
 
         :raises ValueError: a value is out of range.
@@ -207,29 +191,34 @@ class RTCRtpSender:
             scale_down_by=checked.get("scaleResolutionDownBy"),
         )
 
+    async def getStats(self) -> RTCStatsReport:
+        """What there is to know of what it sends (WebRTC 5.2, getStats)."""
+        return await self._negotiator._report(sender=self)
+
     # For the connection.
 
-    def start(self, parameters: StreamParameters) -> None:
+    def _start(self, parameters: StreamParameters) -> None:
         """Send as it was negotiated."""
         self._parameters = parameters
         self._transport.handle_rtcp((self._ssrc, self._rtx_ssrc), self._stream.handle_rtcp)
         self._stream.start(parameters)
 
-    def pause(self) -> None:
+    def _pause(self) -> None:
         """Send nothing until `start()`."""
         self._stream.pause()
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """Say BYE, and send nothing any more."""
         await self._stream.close()
         self._transport.handle_rtcp((self._ssrc, self._rtx_ssrc), None)
 
 
-def _ssrc() -> int:
+def _new_ssrc() -> int:
     return secrets.randbelow(0xFFFFFFFE) + 1
 
 
-def _described(codec: RTCRtpCodecParameters) -> dict[str, Any]:
+def described_codec(codec: RTCRtpCodecParameters) -> dict[str, Any]:
+    """As `getParameters()` has it."""
     return {
         "payloadType": codec.payloadType,
         "mimeType": codec.mimeType,

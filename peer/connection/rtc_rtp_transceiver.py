@@ -25,26 +25,26 @@ class RTCRtpTransceiver:
         self._sender, self._receiver = sender, receiver
         self._direction = direction
         self._negotiator, self._stop = negotiator, stop
-        self.associated_mid: str | None = None
+        self._associated_mid: str | None = None
         """The mid of the m-section, if it has one."""
-        self.current_direction: Direction | None = None
-        self.fired_direction: Direction | None = None
+        self._current_direction: Direction | None = None
+        self._fired_direction: Direction | None = None
         """What the application knows of the other side's direction (WebRTC 5.4)."""
-        self.preferred_codecs: list[RTCRtpCodecCapability] = []
-        self.by_add_track = False
+        self._preferred_codecs: list[RTCRtpCodecCapability] = []
+        self._by_add_track = False
         """Whether `addTrack()` made or took it: only such a one is matched with an offer's
         section (RFC 8829 5.10)."""
-        self.stopped_for_good = False
+        self._stopped_for_good = False
 
     @property
     def kind(self) -> str:
         """audio or video."""
-        return self._sender.kind
+        return self._sender._kind
 
     @property
     def mid(self) -> str | None:
         """The id of the m-section; None before it is negotiated, and after it is stopped."""
-        return self.associated_mid
+        return self._associated_mid
 
     @property
     def sender(self) -> RTCRtpSender:
@@ -57,44 +57,44 @@ class RTCRtpTransceiver:
         return self._receiver
 
     @property
-    def stopping(self) -> bool:
+    def _stopping(self) -> bool:
         """Whether `stop()` was called, on either side."""
-        return self._sender.stopping
+        return self._sender._stopping
 
     @property
     def stopped(self) -> bool:
         """As `stopping`, under the name that aiortc has."""
-        return self.stopping
+        return self._stopping
 
     @property
     def direction(self) -> str:
         """What this side wants: sendrecv, sendonly, recvonly, inactive; or stopped."""
-        return "stopped" if self.stopping else self._direction
+        return "stopped" if self._stopping else self._direction
 
     @direction.setter
     def direction(self, direction: Direction) -> None:
         """:raises InvalidStateError, TypeError: it is stopped; there is no such direction."""
         if direction not in DIRECTIONS:
             raise TypeError(f"a direction is one of {', '.join(DIRECTIONS)}, not {direction!r}")
-        if self.stopping:
+        if self._stopping:
             raise InvalidStateError("the transceiver is stopped")
         if direction != self._direction:
             self._direction = direction
-            self._negotiator.changed()
+            self._negotiator._changed()
 
     @property
-    def wanted(self) -> Direction:
+    def _wanted(self) -> Direction:
         """What this side wants of a transceiver that is not stopped."""
         return self._direction
 
-    @wanted.setter
-    def wanted(self, direction: Direction) -> None:
+    @_wanted.setter
+    def _wanted(self, direction: Direction) -> None:
         self._direction = direction
 
     @property
     def currentDirection(self) -> str | None:
         """What was negotiated; None before, and stopped after the end."""
-        return "stopped" if self.stopped_for_good else self.current_direction
+        return "stopped" if self._stopped_for_good else self._current_direction
 
     def stop(self) -> Awaitable[None]:
         """End it on both sides: nothing is sent or received any more, the receiver's track ends,
@@ -104,7 +104,7 @@ class RTCRtpTransceiver:
 
         :raises InvalidStateError: the connection is closed.
         """
-        if self._negotiator.closed:
+        if self._negotiator._closed:
             raise InvalidStateError("the connection is closed")
         return self._stop(self)
 
@@ -121,4 +121,4 @@ class RTCRtpTransceiver:
         for codec in codecs:
             if key(codec) not in known:
                 raise InvalidModificationError(f"{codec.mimeType} can't be sent or received here")
-        self.preferred_codecs = list(codecs)
+        self._preferred_codecs = list(codecs)

@@ -20,6 +20,7 @@ from .rtc_rtp_receiver import RTCRtpReceiver
 from .rtc_rtp_sender import RTCRtpSender, Track
 from .rtc_rtp_transceiver import RTCRtpTransceiver
 from .sdp import DIRECTIONS, Direction
+from .stats_report import RTCStatsReport
 
 logger = logging.getLogger(__name__)
 
@@ -39,20 +40,26 @@ class RtpMediaApi:
         self._tasks: set[asyncio.Future[None]] = set()
 
     @property
-    def closed(self) -> bool:
+    def _closed(self) -> bool:
         """Whether `close()` was called, here or on the other side."""
         return self._chain.closed
 
-    def operation(self) -> AbstractAsyncContextManager[None]:
+    def _operation(self) -> AbstractAsyncContextManager[None]:
         """A place in the operations chain (WebRTC 4.4.1.2).
 
         :raises InvalidStateError: the connection is closed.
         """
         return self._chain.operation()
 
-    def changed(self) -> None:
+    def _changed(self) -> None:
         """Fire `negotiationneeded`, if it is, in a task (WebRTC 4.7.3)."""
         self._chain.changed()
+
+    async def _report(
+        self, sender: RTCRtpSender | None = None, receiver: RTCRtpReceiver | None = None
+    ) -> RTCStatsReport:
+        """The statistics of a sender or receiver."""
+        raise NotImplementedError
 
     def _fire(self, event: Event, *aiortc_arguments: Any) -> None:
         raise NotImplementedError
@@ -63,11 +70,11 @@ class RtpMediaApi:
 
     def getSenders(self) -> list[RTCRtpSender]:
         """The senders of the transceivers that are not stopped."""
-        return [one.sender for one in self._jsep.transceivers if not one.stopping]
+        return [one.sender for one in self._jsep.transceivers if not one._stopping]
 
     def getReceivers(self) -> list[RTCRtpReceiver]:
         """The receivers of the transceivers that are not stopped."""
-        return [one.receiver for one in self._jsep.transceivers if not one.stopping]
+        return [one.receiver for one in self._jsep.transceivers if not one._stopping]
 
     def addTrack(self, track: Track, *streams: MediaStream) -> RTCRtpSender:
         """Send a track; it takes effect when that is negotiated (WebRTC 5.1, addTrack).
@@ -83,18 +90,18 @@ class RtpMediaApi:
             raise InvalidAccessError("the track is sent over this connection already")
         for transceiver in self._jsep.transceivers:
             sender = transceiver.sender
-            free = sender.track is None and not sender.used and not transceiver.stopping
+            free = sender.track is None and not sender._used and not transceiver._stopping
             if free and transceiver.kind == track.kind:
-                sender.set_track(track)
+                sender._set_track(track)
                 sender.setStreams(*streams)
-                receives = transceiver.wanted in _RECEIVING
-                transceiver.wanted = "sendrecv" if receives else "sendonly"
+                receives = transceiver._wanted in _RECEIVING
+                transceiver._wanted = "sendrecv" if receives else "sendonly"
                 break
         else:
             transceiver = self._new_transceiver(track.kind, "sendrecv", track, streams)
             self._jsep.transceivers.append(transceiver)
-        transceiver.by_add_track = True
-        self.changed()
+        transceiver._by_add_track = True
+        self._changed()
         return transceiver.sender
 
     def removeTrack(self, sender: RTCRtpSender) -> None:
@@ -109,12 +116,12 @@ class RtpMediaApi:
             if getattr(sender, "stopping", False):
                 return
             raise InvalidAccessError("the sender is not this connection's")
-        if transceiver.stopping or sender.track is None:
+        if transceiver._stopping or sender.track is None:
             return
-        sender.set_track(None)
+        sender._set_track(None)
         keeps: dict[str, Direction] = {"sendrecv": "recvonly", "sendonly": "inactive"}
-        transceiver.wanted = keeps.get(transceiver.wanted, transceiver.wanted)
-        self.changed()
+        transceiver._wanted = keeps.get(transceiver._wanted, transceiver._wanted)
+        self._changed()
 
     def addTransceiver(
         self,
@@ -144,9 +151,9 @@ class RtpMediaApi:
             raise TypeError("one encoding is sent, not several")
         transceiver = self._new_transceiver(kind, direction, track, init.get("streams", ()))
         if encodings:
-            transceiver.sender.set_encoding(encodings[0])
+            transceiver.sender._set_encoding(encodings[0])
         self._jsep.transceivers.append(transceiver)
-        self.changed()
+        self._changed()
         return transceiver
 
     def _new_transceiver(
@@ -158,25 +165,25 @@ class RtpMediaApi:
     ) -> RTCRtpTransceiver:
         dtls = self._transport.dtls
         sender = RTCRtpSender(kind, track, streams, dtls, self._packets, self, self._sender_failed)
-        receiver = RTCRtpReceiver(kind, dtls)
+        receiver = RTCRtpReceiver(kind, dtls, self)
         return RTCRtpTransceiver(sender, receiver, direction, self, self._stop)
 
     def _stop(self, transceiver: RTCRtpTransceiver) -> Awaitable[None]:
         ended = self._end(transceiver)
-        self.changed()
+        self._changed()
         return ended
 
     def _end(self, transceiver: RTCRtpTransceiver) -> Awaitable[None]:
         """Stop sending and receiving (WebRTC 5.4, "stop sending and receiving")."""
-        if transceiver.stopping:
+        if transceiver._stopping:
             return self._keep(asyncio.ensure_future(asyncio.sleep(0)))
-        transceiver.sender.stopping = True
-        transceiver.sender.negotiated = None
-        transceiver.receiver.end()
+        transceiver.sender._stopping = True
+        transceiver.sender._negotiated = None
+        transceiver.receiver._end()
 
         async def let_go() -> None:
-            await transceiver.sender.close()
-            await transceiver.receiver.stop()
+            await transceiver.sender._close()
+            await transceiver.receiver._stop()
 
         return self._keep(asyncio.ensure_future(let_go()))
 
@@ -184,7 +191,7 @@ class RtpMediaApi:
         return next((one for one in self._jsep.transceivers if one.mid == mid), None)
 
     def _sender_failed(self, sender: RTCRtpSender, error: Exception) -> None:
-        logger.warning("a %s sender failed: %s", sender.kind, error)
+        logger.warning("a %s sender failed: %s", sender._kind, error)
         self._fire(RTCFailureEvent("sendererror", error), error)
 
     def _keep(self, task: asyncio.Future[None]) -> asyncio.Future[None]:

@@ -1,10 +1,5 @@
 """getStats(): what a connection has to tell of itself (WebRTC statistics, WebRTC 8.6)."""
 
-import hashlib
-import secrets
-import time
-from typing import Any
-
 from aiortc import RTCDataChannel, RTCIceCandidate, RTCRtpCodecParameters
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,41 +8,7 @@ from .aiortc_seam.sctp import ChannelCounts
 from .bundle_transport import BundleTransport
 from .rtc_rtp_receiver import RTCRtpReceiver
 from .rtc_rtp_sender import RTCRtpSender
-
-_SALT = secrets.token_bytes(16)
-
-
-class RTCStats(dict[str, Any]):
-    """One object of a report: `stats["packetsSent"]`, or, as aiortc has it, `stats.packetsSent`.
-
-    `timestamp` is in milliseconds since 1970; other values are as the specification has them.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"{self.get('type')} has no {name}") from None
-
-
-class RTCStatsReport(dict[str, RTCStats]):
-    """Objects by id."""
-
-    def of_type(self, type: str) -> list[RTCStats]:
-        """The objects of this type."""
-        return [stats for stats in self.values() if stats["type"] == type]
-
-    def add(self, type: str, id: str, **values: Any) -> str:
-        """Add an object, without the values that are None; returns its id."""
-        known = {name: value for name, value in values.items() if value is not None}
-        self[id] = RTCStats(id=id, type=type, timestamp=time.time() * 1000, **known)
-        return id
-
-
-def stats_id(*parts: object) -> str:
-    """An id that stays with what it names, and that nobody guesses."""
-    named = "\0".join(str(part) for part in parts).encode()
-    return hashlib.blake2b(named, key=_SALT, digest_size=9).hexdigest()
+from .stats_report import RTCStatsReport, stats_id
 
 
 class Statistics:
@@ -118,13 +79,13 @@ class Statistics:
 
     def add_sender(self, report: RTCStatsReport, sender: RTCRtpSender) -> None:
         """Add what a sender sends, what the other side says of it, and its source."""
-        counted, codec, kind = sender.statistics, sender.codec, sender.kind
+        counted, codec, kind = sender._statistics, sender._codec, sender._kind
         source = None
         if (track := sender.track) is not None:
             level = counted.audioLevel
             source = report.add(
                 "media-source",
-                stats_id(self._id, "source", sender.ssrc),
+                stats_id(self._id, "source", sender._ssrc),
                 trackIdentifier=track.id,
                 kind=kind,
                 width=counted.sourceWidth or None,
@@ -135,10 +96,10 @@ class Statistics:
         if codec is None:
             return
         outbound, inbound = (
-            stats_id(self._id, name, sender.ssrc) for name in ("outbound", "remote-inbound")
+            stats_id(self._id, name, sender._ssrc) for name in ("outbound", "remote-inbound")
         )
         common = {
-            "ssrc": sender.ssrc,
+            "ssrc": sender._ssrc,
             "kind": kind,
             "transportId": self._id,
             "codecId": self._add_codec(report, codec),
@@ -179,7 +140,7 @@ class Statistics:
     def add_receiver(self, report: RTCStatsReport, receiver: RTCRtpReceiver) -> None:
         """Add what arrives on a receiver, and what the other side says of it."""
         track = receiver.track
-        for stream in receiver.statistics:
+        for stream in receiver._statistics:
             codec = stream.codec
             inbound, outbound = (
                 stats_id(self._id, name, stream.ssrc) for name in ("inbound", "remote-outbound")
@@ -202,7 +163,7 @@ class Statistics:
                 packetsLost=stream.packets_lost,
                 packetsDiscarded=0,
                 jitter=stream.jitter / clock_rate,
-                **receiver.decoded,
+                **receiver._decoded,
             )
             if stream.report is not None:
                 report.add(

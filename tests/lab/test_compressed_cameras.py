@@ -11,7 +11,6 @@ from pathlib import Path
 
 import aiortc
 import pytest
-from aiortc.codecs.h264 import H264Encoder
 
 from peer import MediaDevices, MediaStream, MediaStreamTrack
 from peer.capture.encoded_reader import EncodedReader
@@ -22,8 +21,9 @@ from peer.devices.compressor import Compressor
 from peer.devices.decoder import PictureDecoder
 from peer.devices.test_pattern import VideoPattern
 from peer.devices.v4l2 import V4L2Backend
-from peer.publisher import Publisher
+from peer.media.video_encoders import VideoEncoder
 
+from ..peer.published import published
 from ..peer.whep_viewer import answered, offer
 
 NODE = "/dev/video9"
@@ -135,14 +135,9 @@ async def test_what_the_camera_compressed_is_what_the_viewer_is_sent(
         raise AssertionError("the picture was decoded or encoded")
 
     monkeypatch.setattr(PictureDecoder, "decode", refuse)
-    monkeypatch.setattr(H264Encoder, "encode", refuse)
+    monkeypatch.setattr(VideoEncoder, "encode", refuse)
     with fed("h264") as feeder:
-        async with captured() as stream:
-
-            async def ended(session_id: str) -> None:
-                await publisher.end_session(session_id)
-
-            publisher = Publisher(stream, id="camera", label="Camera", session_ended=ended)
+        async with captured() as stream, published(stream) as publisher:
             connection, sdp = await offer(("video",))
             async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
                 first = await number_in(tracks["video"])
@@ -151,4 +146,3 @@ async def test_what_the_camera_compressed_is_what_the_viewer_is_sent(
                 assert packet is not None
                 assert packet.is_keyframe
                 assert bytes(packet) in feeder.written
-            await publisher.close()

@@ -12,8 +12,8 @@ import pytest
 
 from peer import MediaDevices, MediaStream, MediaStreamTrack
 from peer.devices.v4l2 import V4L2Backend
-from peer.publisher import Publisher
 
+from ..peer.published import published
 from ..peer.whep_viewer import answered, offer
 from .kernel import unplugged
 
@@ -44,15 +44,12 @@ async def test_fifty_times(camera: Path, capsys: pytest.CaptureFixture[str]) -> 
     devices = MediaDevices([V4L2Backend()], salt=bytes(32))
     stream: MediaStream = await devices.getUserMedia({"video": {"width": 640, "height": 480}})
 
-    async def session_ended(session_id: str) -> None:
-        await publisher.end_session(session_id)
-
-    publisher = Publisher(
-        stream, id="camera", label="Camera", session_ended=session_ended, resume=devices
-    )
     connection, sdp = await offer(("video",))
     before, memory_before, times = (0, 0), 0, []
-    async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
+    async with (
+        published(stream, resume=devices) as publisher,
+        answered(connection, await publisher.start_session("one", sdp)) as tracks,
+    ):
         await is_bright(tracks["video"], True)
         for cycle in range(CYCLES):
             [track] = stream.getVideoTracks()
@@ -73,7 +70,6 @@ async def test_fifty_times(camera: Path, capsys: pytest.CaptureFixture[str]) -> 
             if cycle == 4:
                 before, memory_before = resources(), memory()
         after, memory_after = resources(), memory()
-    await publisher.close()
     devices.end()
     await devices.closed()
     with capsys.disabled():

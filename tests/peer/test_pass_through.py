@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import aiortc
 import pytest
-from aiortc.codecs.h264 import H264Encoder
 
 from peer import MediaDevices, MediaStream, MediaStreamTrack
 from peer.capture.encoded_reader import EncodedReader
@@ -13,8 +12,9 @@ from peer.devices import barcode
 from peer.devices.backend import VideoMode
 from peer.devices.decoder import PictureDecoder
 from peer.devices.virtual import VirtualBackend, virtual_camera
-from peer.publisher import Publisher
+from peer.media.video_encoders import VideoEncoder
 
+from .published import Published, published
 from .whep_viewer import answered, offer
 
 CAMERA = virtual_camera("Compressing", [VideoMode(640, 480, 30.0, "h264")], default=True)
@@ -29,13 +29,9 @@ async def stream() -> AsyncIterator[MediaStream]:
 
 
 @pytest.fixture
-async def publisher(stream: MediaStream) -> AsyncIterator[Publisher]:
-    async def ended(session_id: str) -> None:
-        await publisher.end_session(session_id)
-
-    publisher = Publisher(stream, id="camera", label="Camera", session_ended=ended)
-    yield publisher
-    await publisher.close()
+async def publisher(stream: MediaStream) -> AsyncIterator[Published]:
+    async with published(stream) as publisher:
+        yield publisher
 
 
 @pytest.fixture
@@ -46,7 +42,7 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the picture was decoded or encoded")
 
     monkeypatch.setattr(PictureDecoder, "decode", refuse)
-    monkeypatch.setattr(H264Encoder, "encode", refuse)
+    monkeypatch.setattr(VideoEncoder, "encode", refuse)
 
 
 async def number_in(track: aiortc.MediaStreamTrack) -> int:
@@ -63,7 +59,7 @@ def track_of(stream: MediaStream) -> MediaStreamTrack:
 
 
 @pytest.mark.usefixtures("untouched")
-async def test_h264_is_passed_through(publisher: Publisher) -> None:
+async def test_h264_is_passed_through(publisher: Published) -> None:
     connection, sdp = await offer(("video",))
     async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
         first = await number_in(tracks["video"])
@@ -73,7 +69,7 @@ async def test_h264_is_passed_through(publisher: Publisher) -> None:
 
 @pytest.mark.usefixtures("untouched")
 async def test_who_joins_between_key_frames_sees_a_picture_at_once(
-    publisher: Publisher, stream: MediaStream
+    publisher: Published, stream: MediaStream
 ) -> None:
     """The latest key frame and what follows it are sent first."""
     reader = EncodedReader(track_of(stream))
@@ -88,7 +84,7 @@ async def test_who_joins_between_key_frames_sees_a_picture_at_once(
     assert packet.pts < again.pts, "one that was there before"
 
 
-async def test_other_viewers_get_what_they_can_take(publisher: Publisher) -> None:
+async def test_other_viewers_get_what_they_can_take(publisher: Published) -> None:
     h264, h264_offer = await offer(("video",))
     vp8, vp8_offer = await offer(("video",), codec="VP8")
     async with (
@@ -100,7 +96,7 @@ async def test_other_viewers_get_what_they_can_take(publisher: Publisher) -> Non
 
 
 async def test_constraints_that_need_frames_get_frames_and_back(
-    publisher: Publisher, stream: MediaStream
+    publisher: Published, stream: MediaStream
 ) -> None:
     track = track_of(stream)
     connection, sdp = await offer(("video",))
@@ -125,7 +121,7 @@ async def until_width(track: aiortc.MediaStreamTrack, width: int) -> None:
 
 
 async def test_a_viewer_that_asks_for_a_key_frame_gets_the_camera_s(
-    publisher: Publisher, stream: MediaStream
+    publisher: Published, stream: MediaStream
 ) -> None:
     """The camera makes one every two seconds by itself: two in a row were asked for."""
     connection, sdp = await offer(("video",))

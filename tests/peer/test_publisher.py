@@ -12,14 +12,7 @@ from peer import publisher as publisher_module
 from peer.devices import barcode
 from peer.devices.virtual import VirtualBackend
 from peer.publisher import Publisher
-from signaling import (
-    Limits,
-    ServerConfig,
-    SignalingError,
-    SignalingServer,
-    Switchboard,
-    generate_token,
-)
+from signaling import Limits, LocalClient, ServerConfig, SignalingServer, generate_token
 
 from .whep_viewer import offer, watch
 
@@ -39,25 +32,24 @@ async def stream(backend: VirtualBackend) -> AsyncIterator[MediaStream]:
 
 @pytest.fixture
 async def server(stream: MediaStream) -> AsyncIterator[SignalingServer]:
-    switchboard = Switchboard()
     # The mutated offers come by the hundred, from one address.
     limits = Limits(starts_per_address=10000)
-    server = SignalingServer(
-        ServerConfig(port=0, token=generate_token(), limits=limits), switchboard
-    )
+    server = SignalingServer(ServerConfig(port=0, token=generate_token(), limits=limits))
     await server.start()
-    publisher = Publisher(
-        stream, id="camera", label="Camera", session_ended=switchboard.end_session
-    )
-    switchboard.add_producer(publisher)
     yield server
     await server.stop()
 
 
-def publisher_of(server: SignalingServer) -> Publisher:
-    [producer] = server.switchboard.producers()
-    assert isinstance(producer, Publisher)
-    return producer
+@pytest.fixture(autouse=True)
+async def publisher(server: SignalingServer, stream: MediaStream) -> AsyncIterator[Publisher]:
+    publisher = Publisher(stream, label="Camera")
+    client = LocalClient(server.hub, "camera", meta=publisher.meta)
+    await client.start()
+    serving = asyncio.create_task(publisher.serve(client))
+    yield publisher
+    await publisher.close()
+    await client.close()
+    await serving
 
 
 async def frame_number(track: object) -> int:
@@ -69,7 +61,7 @@ async def frame_number(track: object) -> int:
 
 
 async def test_two_viewers_see_the_same_camera_and_one_may_leave(
-    server: SignalingServer, stream: MediaStream
+    server: SignalingServer, stream: MediaStream, publisher: Publisher
 ) -> None:
     async with watch(server.url) as first:
         async with watch(server.url) as second:
@@ -77,7 +69,7 @@ async def test_two_viewers_see_the_same_camera_and_one_may_leave(
                 frame_number(first.tracks["video"]), frame_number(second.tracks["video"])
             )
             assert all(number >= 0 for number in numbers)
-            assert publisher_of(server).meta["viewers"] == 2
+            assert publisher.meta["viewers"] == 2
         later = await frame_number(first.tracks["video"])
         while later <= numbers[0]:
             later = await frame_number(first.tracks["video"])
@@ -109,30 +101,43 @@ async def test_a_stream_that_has_ended_is_not_live(
     for track in stream.getTracks():
         track.stop()
     connection, sdp = await offer()
-    with pytest.raises(SignalingError) as refused:
-        await server.switchboard.start_session("camera", sdp)
-    assert refused.value.status == 409
+    assert await posted(server, sdp) == 409
+    await connection.close()
+
+
+async def test_who_wants_nothing_that_is_on_the_air_is_refused(
+    server: SignalingServer, stream: MediaStream
+) -> None:
+    stream.getAudioTracks()[0].stop()
+    connection, sdp = await offer(("audio",))
+    assert await posted(server, sdp) == 422
     await connection.close()
 
 
 async def test_a_viewer_who_never_connects_is_let_go(
-    server: SignalingServer, monkeypatch: pytest.MonkeyPatch
+    server: SignalingServer, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher_module, "CONNECT_TIMEOUT", 0.05)
     connection, sdp = await offer()
-    session = await server.switchboard.start_session("camera", sdp)
-    publisher = publisher_of(server)
-    viewer = publisher._viewers[session.id]
-    assert viewer.reaper is not None
-    await viewer.reaper
-    assert publisher.meta["viewers"] == 0
-    with pytest.raises(SignalingError):
-        server.switchboard.session("camera", session.id)
-    await connection.close()
+    assert await posted(server, sdp) == 201
+    while publisher.meta["viewers"]:  # noqa: ASYNC110  # the time-out is what is waited for
+        await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(connection.close(), 5) is None
+
+
+async def posted(server: SignalingServer, sdp: str) -> int:
+    """The status of the answer to an offer."""
+    base, _, token = server.url.partition("#t=")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{base}whep/camera", data=sdp) as response,
+    ):
+        return response.status
 
 
 async def test_mutated_offers_are_refused_and_the_watching_viewer_watches_on(
-    server: SignalingServer,
+    server: SignalingServer, publisher: Publisher
 ) -> None:
     """Whatever the parser raises is a 4xx of ours; a fixed seed, so that every run is the same."""
     chance = random.Random(1)
@@ -151,7 +156,9 @@ async def test_mutated_offers_are_refused_and_the_watching_viewer_watches_on(
         after = await frame_number(viewer.tracks["video"])
         while after <= before:
             after = await frame_number(viewer.tracks["video"])
-        assert publisher_of(server).meta["viewers"] == 1
+        async with asyncio.timeout(10):
+            while publisher.meta["viewers"] > 1:
+                await frame_number(viewer.tracks["video"])
     assert statuses <= {201, 400, 413, 422}
     assert 400 in statuses
 

@@ -1,19 +1,21 @@
 """A device that was unplugged and is plugged in again goes on, for its viewers too."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 
 import aiortc
 import pytest
+from aiortc.mediastreams import MediaStreamError
 
 from peer import MediaDevices, MediaStream, MediaStreamTrack
 from peer.capture.resumption import Resumption
-from peer.connection import viewer_track
 from peer.devices import barcode
 from peer.devices.virtual import VirtualBackend
-from peer.publisher import Publisher
+from signaling import EndReason
 
+from .published import Refused, published
 from .whep_viewer import answered, offer
 
 CAMERA = "Cam A"
@@ -201,55 +203,45 @@ async def number_in(track: aiortc.MediaStreamTrack) -> int:
 
 
 async def test_viewers_see_black_and_then_the_picture_again(
-    backend: VirtualBackend,
-    devices: MediaDevices,
-    stream: MediaStream,
-    monkeypatch: pytest.MonkeyPatch,
+    backend: VirtualBackend, devices: MediaDevices, stream: MediaStream
 ) -> None:
-    monkeypatch.setattr(viewer_track, "BLACK_INTERVAL", 0.1)
-
-    async def session_ended(session_id: str) -> None:
-        await publisher.end_session(session_id)
-
-    publisher = Publisher(
-        stream, id="camera", label="Camera", session_ended=session_ended, resume=devices
-    )
-    connection, sdp = await offer()
-    async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
-        await number_in(tracks["video"])
-        backend.unplug(CAMERA)
-        while (await tracks["video"].recv()).to_ndarray(format="gray").mean() > 20:
-            pass
-        described = [track for track in publisher.meta["tracks"] if track["kind"] == "video"]
-        assert [(track["readyState"], track["awaited"]) for track in described] == [("ended", True)]
-        await tracks["audio"].recv()
-        backend.plug(CAMERA)
-        await number_in(tracks["video"])
-        # Who comes while the camera is away waits with the others.
-        backend.unplug(CAMERA)
-        await ended(local(stream, "video"))
-        late, sdp = await offer()
-        async with answered(late, await publisher.start_session("two", sdp)) as late_tracks:
+    async with published(stream, resume=devices) as publisher:
+        connection, sdp = await offer()
+        async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
+            await number_in(tracks["video"])
+            backend.unplug(CAMERA)
+            while (await tracks["video"].recv()).to_ndarray(format="gray").mean() > 20:
+                pass
+            [described] = [one for one in publisher.meta["tracks"] if one["kind"] == "video"]
+            assert (described["readyState"], described["awaited"]) == ("ended", True)
+            await tracks["audio"].recv()
             backend.plug(CAMERA)
-            await number_in(late_tracks["video"])
-    await publisher.close()
+            await number_in(tracks["video"])
+            # Who comes while the camera is away waits with the others.
+            backend.unplug(CAMERA)
+            await ended(local(stream, "video"))
+            late, sdp = await offer()
+            async with answered(late, await publisher.start_session("two", sdp)) as late_tracks:
+                backend.plug(CAMERA)
+                await number_in(late_tracks["video"])
+    assert publisher.told, "others are told of what changes"
 
 
-async def test_without_resuming_an_ended_track_is_black_for_its_viewers_and_closed_to_others(
-    backend: VirtualBackend, devices: MediaDevices, monkeypatch: pytest.MonkeyPatch
+async def test_without_resuming_the_session_ends_with_the_last_track(
+    backend: VirtualBackend, devices: MediaDevices
 ) -> None:
-    monkeypatch.setattr(viewer_track, "BLACK_INTERVAL", 0.1)
     stream = await devices.getUserMedia({"video": {"width": 320, "height": 240}})
-
-    async def session_ended(session_id: str) -> None:
-        await publisher.end_session(session_id)
-
-    publisher = Publisher(stream, id="camera", label="Camera", session_ended=session_ended)
-    connection, sdp = await offer(("video",))
-    async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
-        await number_in(tracks["video"])
-        backend.unplug(CAMERA)
-        while (await tracks["video"].recv()).to_ndarray(format="gray").mean() > 20:
-            pass
-        assert publisher.meta["live"] is False
-    await publisher.close()
+    async with published(stream) as publisher:
+        connection, sdp = await offer(("video",))
+        async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
+            await number_in(tracks["video"])
+            backend.unplug(CAMERA)
+            with contextlib.suppress(MediaStreamError):
+                while True:
+                    await tracks["video"].recv()
+            assert publisher.meta["live"] is False
+        late, sdp = await offer(("video",))
+        with pytest.raises(Refused) as refused:
+            await publisher.start_session("two", sdp)
+        assert refused.value.reason == EndReason.NOT_LIVE
+        await late.close()

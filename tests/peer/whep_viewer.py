@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urldefrag, urljoin
 
 import aiohttp
+from aioice import ice
 from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
@@ -15,7 +16,18 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from peer.connection.aiortc_seam import gather_loopback_when_alone
+
+def gather_loopback_when_alone() -> None:
+    """Let stock aiortc use 127.0.0.1 on a computer that has no other address."""
+    gathered = ice.get_host_addresses
+    if getattr(gathered, "with_loopback", False):
+        return
+
+    def get_host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        return gathered(use_ipv4, use_ipv6) or ["127.0.0.1"]
+
+    get_host_addresses.with_loopback = True  # type: ignore[attr-defined]
+    ice.get_host_addresses = get_host_addresses
 
 
 @dataclass

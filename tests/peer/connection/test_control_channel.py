@@ -13,8 +13,8 @@ from PIL import Image
 from peer import MediaDevices, MediaStream
 from peer.connection.control_channel import MAX_MESSAGE
 from peer.devices.virtual import VirtualBackend
-from peer.publisher import Publisher
 
+from ..published import Published, published
 from ..whep_viewer import answered, offer
 
 
@@ -55,17 +55,13 @@ async def stream(backend: VirtualBackend) -> AsyncIterator[MediaStream]:
 
 
 @pytest.fixture
-async def publisher(stream: MediaStream) -> AsyncIterator[Publisher]:
-    async def ended(session_id: str) -> None:
-        await publisher.end_session(session_id)
-
-    publisher = Publisher(stream, id="camera", label="Camera", session_ended=ended)
-    yield publisher
-    await publisher.close()
+async def publisher(stream: MediaStream) -> AsyncIterator[Published]:
+    async with published(stream) as publisher:
+        yield publisher
 
 
 @pytest.fixture
-async def remote(publisher: Publisher) -> AsyncIterator[Remote]:
+async def remote(publisher: Published) -> AsyncIterator[Remote]:
     connection, sdp = await offer(("video",), channel="control")
     remote = Remote(connection.control)  # type: ignore[attr-defined]
     answer = await publisher.start_session("one", sdp, may_control=True)
@@ -158,7 +154,7 @@ async def test_without_a_camera_that_is_said(remote: Remote, stream: MediaStream
     assert "no camera" in answer["error"]["message"]
 
 
-async def test_who_may_not_control_is_not_heard(publisher: Publisher) -> None:
+async def test_who_may_not_control_is_not_heard(publisher: Published) -> None:
     connection, sdp = await offer(("video",), channel="control")
     remote = Remote(connection.control)  # type: ignore[attr-defined]
     async with answered(connection, await publisher.start_session("one", sdp)) as tracks:
@@ -166,4 +162,4 @@ async def test_who_may_not_control_is_not_heard(publisher: Publisher) -> None:
         remote.channel.send(json.dumps({"id": 1, "method": "describe"}))
         await tracks["video"].recv()
         assert remote.received.empty()
-        assert publisher._viewers["one"].controls == []
+        assert publisher.publisher._viewers["one"].controls == []

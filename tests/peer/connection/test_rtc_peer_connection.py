@@ -268,7 +268,7 @@ async def test_a_track_that_is_removed_is_muted_and_may_come_back() -> None:
         sender = connection.addTrack(video, stream)
         await negotiate(connection, other)
         [receiver] = other.getReceivers()
-        [remote] = receiver.streams
+        [remote] = receiver._streams
         diary = Diary().keep(receiver.track, "mute", "unmute", "ended")
         diary.keep(remote, "removetrack", "addtrack").keep(other, "track")
         await diary.has("unmute")
@@ -310,7 +310,7 @@ async def test_a_stopped_transceiver_ends_tracks_on_both_sides() -> None:
         stopped = connection.getTransceivers()[1]
         own = Diary().keep(stopped.receiver.track, "ended")
         theirs = other.getTransceivers()[1].receiver
-        [remote] = theirs.streams
+        [remote] = theirs._streams
         diary = Diary().keep(theirs.track, "ended").keep(remote, "removetrack")
         needed = Diary().keep(connection, "negotiationneeded")
         ended = stopped.stop()
@@ -608,7 +608,7 @@ async def test_statistics_have_what_the_specification_wants() -> None:
         assert set(sent) <= set(again), "ids are stable"
         [sender, _] = connection.getSenders()
         own = await connection.getStats(sender.track)
-        assert [one.kind for one in own.of_type("outbound-rtp")] == [sender.kind]
+        assert [one.kind for one in own.of_type("outbound-rtp")] == [sender.track.kind]
         with pytest.raises(InvalidAccessError):
             await other.getStats(sender.track)
 
