@@ -182,13 +182,15 @@ class GatheringConnection(Connection):
                     await self._relay(server)
                 else:
                     await self._reflect(server, hosts)
-        except (OSError, TimeoutError, stun.TransactionError) as error:
+        # What no host can be called is a UnicodeError.
+        except (OSError, UnicodeError, TimeoutError, stun.TransactionError) as error:
             logger.info("%r: no candidate from %s: %r", self, server.host, error)
-        self._servers_left -= 1
-        self._end_when_all_are_done()
+        finally:
+            self._servers_left -= 1
+            self._end_when_all_are_done()
 
     def _end_when_all_are_done(self) -> None:
-        if self._servers_left == 0:
+        if self._servers_left == 0 and not self._closing:
             self.gathering_state = "complete"
             self._gathered.set()
             self._owner.changed(self)

@@ -113,7 +113,7 @@ async def coturn(tmp_path: Path) -> AsyncIterator[Coturn]:
         "user": "user:secret", "userdb": tmp_path / "users.sqlite",
         "pidfile": tmp_path / "pid", "log-file": "stdout",
     }  # fmt: skip
-    flags = ("lt-cred-mech", "no-cli", "simple-log", "no-dtls")
+    flags = ("lt-cred-mech", "no-cli", "simple-log", "no-dtls", "allow-loopback-peers")
     configuration.write_text(
         "\n".join([*flags, *(f"{name}={value}" for name, value in settings.items())])
     )

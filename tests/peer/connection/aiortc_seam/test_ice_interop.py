@@ -15,9 +15,9 @@ from aiortc import (
 )
 from aiortc.rtcicetransport import candidate_from_aioice, candidate_to_aioice
 
-from peer.connection.aiortc_seam import gather_loopback_when_alone
 from peer.connection.aiortc_seam.ice import IceTransport
 
+from ...whep_viewer import gather_loopback_when_alone
 from .ice_network import PATIENCE, join, nothing_left, receive, transports
 
 
@@ -101,7 +101,7 @@ async def test_dtls_notices_nothing_of_a_restart() -> None:
             async def _handle_data(self, data: bytes) -> None:
                 received.put_nowait(data)
 
-        far._register_data_receiver(Receiver())  # type: ignore[arg-type]
+        far._register_data_receiver(Receiver())
         changes: list[str] = []
         near.on("statechange", lambda: changes.append(near.state))
         before = one.selected_pair
