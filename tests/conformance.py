@@ -25,11 +25,15 @@ SECTIONS = {
     "9": "ImageCapture",
     "10": "Extensions",
     "11": "getDisplayMedia",
+    "12": "RTCPeerConnection: sending",
+    "13": "RTCPeerConnection: receiving",
+    "14": "RTCPeerConnection: negotiation",
+    "16": "getStats",
 }
 HEAD = """# Conformance
 
-Which rule of Media Capture and Streams, its extensions, Image Capture and Screen Capture which test
-shows. Written by `scripts/conformance` from the tests; a test fails when it is out of date.
+Which rule of Media Capture and Streams, its extensions, Image Capture, Screen Capture and WebRTC
+which test shows. Written by `scripts/conformance` from the tests; a test fails when it is out of date.
 Tests under `tests/lab` run on kernel devices, the others on virtual ones.
 """
 
