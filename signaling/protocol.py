@@ -160,7 +160,7 @@ class Welcome:
 
 @dataclass(frozen=True)
 class PeerStatusChanged:
-    """To listeners; without roles the peer is gone."""
+    """To listeners, of producers, consumers and themselves; without roles the peer is gone."""
 
     type: ClassVar = "peerStatusChanged"
     peer_id: str

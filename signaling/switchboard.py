@@ -6,7 +6,7 @@ and messages for peers come out, to be delivered in order.
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,10 +120,8 @@ class Switchboard:
         peer = self.peers.get(peer_id)
         if peer is None:
             return []
-        heard = self._end_sessions(peer, set(peer.sessions), reason, detail)
         del self.peers[peer_id]
-        heard += self._announce(PeerStatusChanged(peer_id, frozenset(), peer.meta), peer)
-        return heard
+        return self._end_sessions(peer, peer.sessions, reason, detail) + self._announce_end(peer)
 
     def listed(self, role: PeerRole, viewer: Peer | None = None) -> Iterator[Peer]:
         """The peers of a role, all or those that one sees."""
@@ -186,20 +184,22 @@ class Switchboard:
         """
         peer = self.peers[peer_id]
         self._check_status(peer, status)
-        former, lost = peer.room, peer.roles - status.roles
         heard: list[Delivery] = []
-        for role in lost & LISTED:
+        for role in (peer.roles - status.roles) & LISTED:
             heard += self._end_sessions(
                 peer, {id for id in peer.sessions if self._plays(peer, id, role)}
             )
-        if status.room is not None and status.room != former:
-            gone = PeerStatusChanged(peer.id, frozenset(), peer.meta)
-            heard += [one for one in self._announce(gone, peer) if one[0] != peer.id]
+        if status.room is not None and status.room != peer.room:
+            heard += self._announce_end(peer)
             peer.room = status.room
         elif (peer.roles, peer.meta) == (status.roles, status.meta):
             return heard
+        is_news = bool((peer.roles | status.roles) & LISTED)
         peer.roles, peer.meta = status.roles, status.meta
-        return heard + self._announce(PeerStatusChanged(peer.id, peer.roles, peer.meta), peer)
+        news = PeerStatusChanged(peer.id, peer.roles, peer.meta)
+        if PeerRole.LISTENER in peer.roles:
+            heard.append((peer.id, news))
+        return heard + (self._announce(news, peer) if is_news else [])
 
     def _check_status(self, peer: Peer, status: SetPeerStatus) -> None:
         if PeerRole.PRODUCER in status.roles and not peer.grant.publish:
@@ -220,8 +220,14 @@ class Switchboard:
         return [
             (listener.id, news)
             for listener in self.peers.values()
-            if PeerRole.LISTENER in listener.roles and listener.sees(peer)
+            if PeerRole.LISTENER in listener.roles and listener.sees(peer) and listener is not peer
         ]
+
+    def _announce_end(self, peer: Peer) -> list[Delivery]:
+        # Viewers come and go without the other viewers hearing: there may be hundreds.
+        if not peer.roles & LISTED:
+            return []
+        return self._announce(PeerStatusChanged(peer.id, frozenset(), peer.meta), peer)
 
     # Sessions.
 
@@ -288,7 +294,7 @@ class Switchboard:
     def _end_sessions(
         self,
         peer: Peer,
-        session_ids: set[str],
+        session_ids: Collection[str],
         reason: EndReason = EndReason.CLOSED,
         detail: str = "",
     ) -> list[Delivery]:

@@ -69,6 +69,7 @@ class WebSocketPeers:
         self.allow_loopback = allow_loopback
         self._places: dict[str, _Place] = {}
         self._connections: set[_Connection] = set()
+        self._written: tuple[ServerMessage, str] | None = None
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one socket until it is closed."""
@@ -123,7 +124,7 @@ class WebSocketPeers:
 
         def deliver(message: ServerMessage) -> None:
             try:
-                place.line.put(serialise(message))
+                place.line.put(self._text(message))
             except Overflow:
                 asyncio.get_running_loop().call_soon(self._overflowed, place)
             if place.connection is not None:
@@ -132,6 +133,12 @@ class WebSocketPeers:
         self.hub.join(deliver, grant, peer_id=peer_id, address=connection.address)
         self._places[place.key] = place
         return place
+
+    def _text(self, message: ServerMessage) -> str:
+        """Written once for all who hear the same."""
+        if self._written is None or self._written[0] is not message:
+            self._written = message, serialise(message)
+        return self._written[1]
 
     def take_over(self, message: Resume, connection: "_Connection") -> _Place | None:
         """A client's former place, if it is still there and nothing is lost."""

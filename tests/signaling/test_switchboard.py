@@ -61,6 +61,19 @@ def test_listeners_hear_who_comes_and_goes_and_themselves() -> None:
     assert board.leave("b") == []
 
 
+def test_viewers_come_and_go_unheard() -> None:
+    board = board_with(producer(), Peer("a", EVERYTHING), Peer("b", EVERYTHING))
+    for id in ("camera", "a", "b"):
+        heard = board.receive(id, SetPeerStatus(board.peers[id].roles | LISTENER))
+        assert (id, PeerStatusChanged(id, board.peers[id].roles)) in heard
+        assert all(news.peer_id == "camera" or to == id for to, news in heard
+                   if isinstance(news, PeerStatusChanged))  # fmt: skip
+    assert board.receive("a", SetPeerStatus(LISTENER, room="other")) == [
+        ("a", PeerStatusChanged("a", LISTENER))
+    ]
+    assert board.leave("b") == []
+
+
 def test_lists_have_those_of_the_role_and_room() -> None:
     board = board_with(
         producer("p"),

@@ -439,7 +439,7 @@ async def test_a_slow_reader_is_cut_off(config: ServerConfig) -> None:
         while len(server.hub.switchboard.peers) > 1:
             number += 1
             meta = {"number": number, "filling": "x" * 8000}
-            await busy.say(SetPeerStatus(frozenset(), meta), ListProducers())
+            await busy.say(SetPeerStatus(PRODUCER, meta), ListProducers())
             await busy.hear()
         connection.transport.resume_reading()
         assert await slow.closed() == 1006

@@ -263,7 +263,6 @@ async def test_changes_are_seen_and_an_end_says_why(nodes: Nodes) -> None:
     camera.is_now(PeerRole.PRODUCER, name="other")
     assert (await page.sees("camera")).meta == {"name": "other"}
     viewer = Somebody(b, "viewer")
-    await page.sees("viewer")
     session_id = await session(viewer, camera)
     camera.leave(EndReason.LOST)
     assert (await viewer.hears(EndSession)).reason == EndReason.LOST
