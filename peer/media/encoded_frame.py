@@ -47,13 +47,13 @@ class Burst:
     payloads: list[bytes]
     sent_at: float = 0.0
     """`time.monotonic()`, the same for all viewers."""
-    templates: dict[Any, Any] = field(default_factory=dict)
+    batches: dict[Any, Any] = field(default_factory=dict)
     """Packets by their form, made once for all viewers whose packets have the same."""
+    last: bool = field(init=False)
+    """Whether the frame ends with it."""
 
-    @property
-    def last(self) -> bool:
-        """Whether the frame ends with it."""
-        return self.first + len(self.payloads) == len(self.frame.payloads)
+    def __post_init__(self) -> None:
+        self.last = self.first + len(self.payloads) == len(self.frame.payloads)
 
     def once_more(self, index: int, prefix: bytes = b"") -> "Burst":
         """One of its packets alone, with something before its payload."""

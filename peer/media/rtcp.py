@@ -2,21 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from struct import iter_unpack
+from functools import lru_cache
+from struct import Struct, iter_unpack
 
 from aiortc.rtp import (
     RTCP_PSFB_FIR,
+    RTCP_SR,
     RtcpByePacket,
     RtcpPsfbPacket,
     RtcpReceiverInfo,
     RtcpSdesPacket,
-    RtcpSenderInfo,
     RtcpSourceInfo,
-    RtcpSrPacket,
 )
 
 from .capture_time import ntp_time
 
+_REPORT = Struct("!BBHIQIII")  # one is made each second for each stream
+_VERSION = 0x80
 _CNAME = 1
 _MASK_32 = 0xFFFFFFFF
 _RTT_SMOOTHING = 0.15
@@ -29,14 +31,17 @@ def sender_report(
     ssrc: int, cname: str, *, now: float, rtp_timestamp: int, packets: int, octets: int
 ) -> bytes:
     """A compound packet that says which RTP time stamp belongs to `now` (RFC 3550 6.4.1)."""
-    info = RtcpSenderInfo(
-        ntp_timestamp=ntp_time(now),
-        rtp_timestamp=rtp_timestamp,
-        packet_count=packets & _MASK_32,
-        octet_count=octets & _MASK_32,
+    counts = (packets & _MASK_32, octets & _MASK_32)
+    report = _REPORT.pack(
+        _VERSION, RTCP_SR, _REPORT.size // 4 - 1, ssrc, ntp_time(now), rtp_timestamp, *counts
     )
+    return report + _source_description(ssrc, cname)
+
+
+@lru_cache(1024)
+def _source_description(ssrc: int, cname: str) -> bytes:
     description = RtcpSourceInfo(ssrc=ssrc, items=[(_CNAME, cname.encode())])
-    return bytes(RtcpSrPacket(ssrc=ssrc, sender_info=info)) + bytes(RtcpSdesPacket([description]))
+    return bytes(RtcpSdesPacket([description]))
 
 
 def bye(ssrc: int) -> bytes:

@@ -1,7 +1,7 @@
 """RTP packets of one burst, made once and then stamped for each viewer (pure)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct, pack
 from typing import Any
 
@@ -39,6 +39,15 @@ class PacketForm:
     """URI and id of each header extension."""
     trailer: int
     """Bytes that protection will append to a packet."""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Asked for with each burst and viewer.
+        value = hash((self.payload_type, self.mid, self.extensions, self.trailer))
+        object.__setattr__(self, "_hash", value)
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 class PacketBatch:
@@ -50,10 +59,11 @@ class PacketBatch:
     __slots__ = (
         "_template",
         "buffer",
-        "header_bytes",
+        "count",
+        "handle",
+        "header_octets",
         "lengths",
-        "payload_bytes",
-        "pointers",
+        "payload_octets",
         "runs",
         "starts",
     )
@@ -79,13 +89,14 @@ class PacketBatch:
             position += length + form.trailer
         self._template = b"".join(parts)
         self.buffer = bytearray(self._template)
-        self.header_bytes = len(burst.payloads) * (_HEADER.size + len(extensions))
-        self.payload_bytes = sum(map(len, burst.payloads))
+        self.count = len(burst.payloads)
+        self.header_octets = self.count * (_HEADER.size + len(extensions))
+        self.payload_octets = sum(map(len, burst.payloads))
         self.runs = _runs(self.lengths, form.trailer)
         """What the kernel can take in one go: from where to where packets of one size lie, and that
         size; the last may be smaller."""
-        self.pointers: Any = None
-        """For the transport, which finds out once for all viewers where in memory they lie."""
+        self.handle: Any = None
+        """What the transport has worked out once for all viewers."""
 
     def stamp(self, sequence_number: int, timestamp: int, ssrc: int) -> int:
         """Make `buffer` one viewer's; returns the sequence number of the packet to follow."""
@@ -96,15 +107,6 @@ class PacketBatch:
             pack_into(buffer, start + _STAMP_OFFSET, sequence_number, timestamp, ssrc)
             sequence_number = (sequence_number + 1) & _SEQUENCE_MASK
         return sequence_number
-
-
-def shared_batch(burst: Burst, form: PacketForm) -> PacketBatch:
-    """The packets of a burst in this form; made once for all viewers who have the same."""
-    found = burst.templates.get(form)
-    if found is None:
-        found = burst.templates[form] = PacketBatch(burst, form)
-    assert isinstance(found, PacketBatch)
-    return found
 
 
 def _runs(lengths: list[int], trailer: int) -> list[tuple[int, int, int]]:

@@ -4,10 +4,9 @@ import asyncio
 import logging
 import time
 import weakref
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import aiortc
 from aiortc.mediastreams import MediaStreamError
@@ -18,8 +17,10 @@ from ..capture.media_stream_track import MediaStreamTrack
 from ..capture.processing import Decimator, black
 from ..constraints.types import MediaTrackSettings
 from . import opus_encoder
-from .encoded_frame import Burst, EncodedFrame
+from .encoded_frame import EncodedFrame
+from .fan_out import FanOut, Viewer
 from .frame_rate import FrameRate
+from .keyframe_requests import KEYFRAME_SPACING, KeyframeRequests
 from .opus_encoder import OpusEncoder
 from .packetizers import MAX_PAYLOAD, PACKETIZERS
 from .track_reader import Media, open_reader
@@ -27,17 +28,10 @@ from .video_encoders import EncodedPicture, VideoEncoder
 
 logger = logging.getLogger(__name__)
 
-KEYFRAME_SPACING = 0.2
-"""Seconds between two key frames, however many viewers ask for one: each is as large as a dozen
-other pictures, and all viewers get it."""
 BLACK_INTERVAL = 1.0
 """Seconds between the black pictures of a track that has ended or shows nothing (WebRTC 5.2)."""
 CAPTURE_TIME_INTERVAL = 1.0
 """Seconds between the frames that tell when they were captured; receivers work out the others."""
-BURST_INTERVAL = 0.003
-"""Seconds between the bursts of one large picture: some 40 Mbit/s."""
-LONGEST_GROUP = 128
-"""Pictures from a camera's latest key frame that are kept for who joins: four seconds' worth."""
 ASSUMED_FRAME_RATE = 30.0
 """Of tracks that don't say."""
 _BLANKS_SENT = {"video": 2, "audio": 10}
@@ -59,19 +53,6 @@ class Encoding:
     """Bits a second; what suits the pictures when it is None."""
 
 
-class Viewer(Protocol):
-    """Who takes what a shared encoder makes."""
-
-    def deliver(self, burst: Burst) -> None:
-        """Send packets; must neither block nor fail."""
-
-    def interrupted(self) -> None:
-        """Packets have been left out: wait for the next key frame."""
-
-    def source_failed(self, error: Exception) -> None:
-        """Reading or encoding the track has failed, and it will be black from now on."""
-
-
 class SharedEncoder:
     """Reads a track and encodes it while it has viewers. Made by `shared_encoder()`.
 
@@ -82,9 +63,7 @@ class SharedEncoder:
         self.encoding = encoding
         self._track = track
         self._loop = asyncio.get_running_loop()
-        self._viewers: list[Viewer] = []
-        self._late: dict[Viewer, asyncio.Task[None]] = {}  # who still catches up
-        self._group: list[EncodedFrame] = []  # since the camera's latest key frame
+        self._fan_out = FanOut()
         self._error: Exception | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader = open_reader(track, takes_h264=_passes_through(encoding))
@@ -102,11 +81,9 @@ class SharedEncoder:
         self._size = _DEFAULT_SIZE
         self._blanks = 0
         self._passing = False
-        self._keyframe_due: float | None = None  # when a key frame is due that is asked for
-        self._last_keyframe = self._told_capture_time = -1e9
+        self._keyframes = KeyframeRequests()
         self._keyframe_wanted = asyncio.Event()
-        self._waiting: deque[Burst] = deque()  # of the last frame only
-        self._pacing: asyncio.TimerHandle | None = None
+        self._told_capture_time = float("-inf")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -129,7 +106,7 @@ class SharedEncoder:
     def limit_bitrate(self, viewer: Viewer, bitrate: float | None) -> None:
         """Aim at fewer bits a second for the sake of this viewer, if it is the only one."""
         if self._video is not None:
-            alone = self._viewers == [viewer]
+            alone = self._fan_out.viewers == [viewer]
             self._video.limit = round(bitrate) if bitrate is not None and alone else None
 
     @property
@@ -147,65 +124,38 @@ class SharedEncoder:
             self._loop.call_soon(viewer.source_failed, self._error)
         if self._task is None:
             self._task = self._loop.create_task(self._run())
-        if self._passing and self._group:
-            self._late[viewer] = self._loop.create_task(self._catch_up(viewer))
-        else:
-            self._viewers.append(viewer)
+        if self._fan_out.add(viewer):
             self.request_keyframe()
 
     def remove(self, viewer: Viewer) -> None:
         """Deliver to it no more; without viewers the track is neither read nor encoded."""
-        if (task := self._late.pop(viewer, None)) is not None:
-            task.cancel()
-        else:
-            self._viewers.remove(viewer)
-        if not self._viewers and not self._late:
+        self._fan_out.remove(viewer)
+        if self._fan_out.empty:
             _encoders.get(self._track, {}).pop(self.encoding, None)
             self._stop()
-
-    async def _catch_up(self, viewer: Viewer) -> None:
-        """Send what the camera made since its latest key frame: not every camera can be asked for
-        another one, and whoever joins wants to see something."""
-        group, position = self._group, 0
-        while self._waiting or position < len(self._group):
-            if group is not self._group:
-                group, position = self._group, 0
-                viewer.interrupted()
-            elif position < len(group):
-                for burst in group[position].bursts():
-                    burst.sent_at = time.monotonic()
-                    viewer.deliver(burst)
-                position += 1
-            await asyncio.sleep(BURST_INTERVAL)
-        del self._late[viewer]
-        self._viewers.append(viewer)
 
     def request_keyframe(self, not_before: float = 0.0) -> None:
         """Make the next picture one that decoders can begin with.
 
         :param not_before: `time.monotonic()` before which there is no need.
         """
-        due = self._keyframe_due
-        self._keyframe_due = not_before if due is None else min(due, not_before)
+        self._keyframes.ask(not_before)
         self._keyframe_wanted.set()
         if self._passing and self._keyframe_is_due():
             self._ask_camera()
 
     def _ask_camera(self) -> None:
-        self._last_keyframe, self._keyframe_due = time.monotonic(), None
+        self._keyframes.take()
+        self._keyframes.made(time.monotonic())
         self._reader.request_keyframe()
 
     def _keyframe_is_due(self) -> bool:
-        now = time.monotonic()
-        due = self._keyframe_due
-        return due is not None and max(due, self._last_keyframe + KEYFRAME_SPACING) <= now
+        return self._keyframes.is_due(time.monotonic())
 
     def _stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        if self._pacing is not None:
-            self._pacing.cancel()
-        self._waiting.clear()
+        self._fan_out.close()
         self._reader.close()
         self._thread.shutdown(wait=False)
 
@@ -230,8 +180,7 @@ class SharedEncoder:
     def _fail(self, error: Exception) -> None:
         logger.error("sending %s failed: %s", self._track.kind, error, exc_info=error)
         self._error = error
-        for viewer in list(self._viewers):
-            viewer.source_failed(error)
+        self._fan_out.fail(error)
 
     async def _live(self) -> None:
         while True:
@@ -282,7 +231,8 @@ class SharedEncoder:
             self._send(data, [data], sample_number(at, opus_encoder.CLOCK_RATE), at)
             return
         if packet.is_keyframe:
-            self._last_keyframe, self._keyframe_due = time.monotonic(), None
+            self._keyframes.take()
+            self._keyframes.made(time.monotonic())
             settings = self._settings()
             self._size = (settings.get("width", 0), settings.get("height", 0))
         elif self._keyframe_is_due():
@@ -292,20 +242,16 @@ class SharedEncoder:
         frame = self._send(
             data, payloads, timestamp, at, keyframe=packet.is_keyframe, size=self._size
         )
-        if packet.is_keyframe:
-            self._group = [frame]
-        elif 0 < len(self._group) < LONGEST_GROUP:
-            self._group.append(frame)
-        else:
-            self._group = []  # what is longer is no help
+        self._fan_out.keep(frame)
 
     async def _encode_picture(self, frame: VideoFrame, at: float) -> None:
         assert self._video is not None
         keyframe = self._keyframe_is_due() or self._passing
-        self._passing, self._group = False, []
+        if self._passing:
+            self._passing = False
+            self._fan_out.forget()
         if keyframe:
-            # Whoever asks from now on, asks for another one.
-            self._keyframe_due = None
+            self._keyframes.take()
         self._rate.count(at)
         timestamp = video_time(at)
         encoded = await self._loop.run_in_executor(
@@ -319,7 +265,7 @@ class SharedEncoder:
         picture, payloads = encoded
         is_keyframe, size = picture.keyframe, (picture.width, picture.height)
         if is_keyframe:
-            self._last_keyframe = time.monotonic()
+            self._keyframes.made(time.monotonic())
         elif keyframe:
             self.request_keyframe()
         self._send(picture.data, payloads, timestamp, at, keyframe=is_keyframe, size=size)
@@ -375,26 +321,8 @@ class SharedEncoder:
         frame = EncodedFrame(
             data, payloads, timestamp, at, is_picture, keyframe, size, audio_level, tells
         )
-        if self._pacing is not None:
-            self._pacing.cancel()
-        while self._waiting:  # the frame before was a large one: it must be gone by now
-            self._deliver(self._waiting.popleft())
-        self._waiting.extend(frame.bursts())
-        self._send_burst()
+        self._fan_out.send(frame)
         return frame
-
-    def _send_burst(self) -> None:
-        self._pacing = None
-        if self._waiting:
-            self._deliver(self._waiting.popleft())
-        if self._waiting:
-            self._pacing = self._loop.call_later(BURST_INTERVAL, self._send_burst)
-
-    def _deliver(self, burst: Burst) -> None:
-        burst.sent_at = time.monotonic()
-        for viewer in list(self._viewers):
-            viewer.deliver(burst)
-        burst.templates.clear()
 
 
 def _passes_through(encoding: Encoding) -> bool:

@@ -29,6 +29,9 @@ _GCM_TAG_LENGTH = 16
 # <linux/udp.h>: the kernel cuts what it is given into datagrams of this size (since Linux 4.18).
 _UDP_SEGMENT = 103
 _SEGMENT_SIZE = Struct("=H")
+# Past what a subclass makes of them: what they raise is seen to here.
+_sendto, _sendmsg = socket.socket.sendto, socket.socket.sendmsg
+_protect = lib.srtp_protect
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
 
 
@@ -39,6 +42,8 @@ class SrtpTransport:
         self._dtls = dtls
         self._ice = dtls.ice
         self._length = ffi.new("int *")
+        self._counters = vars(dtls)
+        self._statistics = self._ice.pair_statistics()
         self._segments = sys.platform == "linux"
         self._session: Any = None  # libsrtp's, while the DTLS transport is connected
         self._path: tuple[socket.socket, tuple[str, int]] | None = None
@@ -59,6 +64,7 @@ class SrtpTransport:
             profile = self._dtls._ssl.get_selected_srtp_profile()
             self.trailer = _TAG_LENGTHS.get(profile, _GCM_TAG_LENGTH)
         self._path = self._ice.selected_path()
+        self._statistics = self._ice.pair_statistics()
         self.ready = connected and self._ice.selected_pair is not None
 
     def send_rtp(self, batch: PacketBatch) -> bool:
@@ -68,50 +74,41 @@ class SrtpTransport:
         """
         if not self.ready:
             return False
-        if batch.pointers is None:
-            base = ffi.from_buffer(batch.buffer)
-            batch.pointers = [base + start for start in batch.starts]
-        session, length, protect = self._session, self._length, lib.srtp_protect
-        for pointer, plain in zip(batch.pointers, batch.lengths, strict=True):
+        packets, datagrams = batch.handle or _prepare(batch)
+        session, length = self._session, self._length
+        for pointer, plain in packets:
             length[0] = plain
-            if protect(session, pointer, length):
+            if _protect(session, pointer, length):
                 # Not the first time: a retransmission that is too old for libsrtp's window.
                 logger.debug("a packet could not be protected")
                 return False
-        buffer, sent = memoryview(batch.buffer), True
-        for start, end, segment in batch.runs:
-            sent = self._send(buffer[start:end], segment) and sent
-        return sent
-
-    def _send(self, data: memoryview, segment: int) -> bool:
-        """Send datagrams of one size that lie one after the other."""
-        if self._path is None or not (self._segments or len(data) == segment):
-            return self._send_singly(data, segment)
+        if self._path is None or not self._segments:
+            return self._send_singly(batch)
         sender, address = self._path
         try:
-            if len(data) == segment:
-                sender.sendto(data, address)
-            else:
-                size = _SEGMENT_SIZE.pack(segment)
-                ancillary = [(socket.IPPROTO_UDP, _UDP_SEGMENT, size)]
-                sender.sendmsg((data,), ancillary, 0, address)
-            self._count(-(-len(data) // segment), len(data))
+            for data, ancillary in datagrams:
+                if ancillary is None:
+                    _sendto(sender, data, address)
+                else:
+                    _sendmsg(sender, data, ancillary, 0, address)
         except OSError as error:
-            if error.errno in _FULL:
-                return False
-            if len(data) == segment:
-                logger.debug("a packet could not be sent: %s", error)
-                return False
-            # Some interfaces can't have it done for them.
-            logger.debug("the kernel does not cut datagrams on this way: %s", error)
-            self._segments = False
-            return self._send_singly(data, segment)
+            return self._recover(error, batch)
+        self._count(batch.count, len(batch.buffer))
         return True
 
-    def _send_singly(self, data: memoryview, segment: int) -> bool:
+    def _recover(self, error: OSError, batch: PacketBatch) -> bool:
+        if error.errno in _FULL:
+            return False
+        if error.errno != errno.ECONNREFUSED:  # which is of an earlier datagram
+            # Some interfaces can't have datagrams cut for them.
+            logger.debug("the kernel does not send several packets as one here: %s", error)
+            self._segments = False
+        return self._send_singly(batch)
+
+    def _send_singly(self, batch: PacketBatch) -> bool:
         try:
-            for start in range(0, len(data), segment):
-                datagram = bytes(data[start : start + segment])
+            for start, length in zip(batch.starts, batch.lengths, strict=True):
+                datagram = bytes(batch.buffer[start : start + length + self.trailer])
                 self._ice.send_now(datagram)
                 self._count_secured(1, len(datagram))
         except ConnectionError:
@@ -132,12 +129,29 @@ class SrtpTransport:
         return True
 
     def _count(self, packets: int, size: int) -> None:
-        statistics = self._ice.pair_statistics()
+        statistics = self._statistics
         statistics.packets_sent += packets
         statistics.bytes_sent += size
         self._count_secured(packets, size)
 
     def _count_secured(self, packets: int, size: int) -> None:
-        dtls = self._dtls
-        setattr(dtls, _TX_PACKETS, getattr(dtls, _TX_PACKETS) + packets)
-        setattr(dtls, _TX_BYTES, getattr(dtls, _TX_BYTES) + size)
+        counters = self._counters
+        counters[_TX_PACKETS] += packets
+        counters[_TX_BYTES] += size
+
+
+def _prepare(batch: PacketBatch) -> Any:
+    """What all viewers' transports need to know of a batch: where in memory its packets lie, and
+    what the kernel is to be given."""
+    base, buffer = ffi.from_buffer(batch.buffer), memoryview(batch.buffer)
+    packets = [(base + s, n) for s, n in zip(batch.starts, batch.lengths, strict=True)]
+    datagrams: list[tuple[Any, Any]] = []
+    for start, end, segment in batch.runs:
+        data = buffer[start:end]
+        if end - start == segment:
+            datagrams.append((data, None))
+        else:
+            size = (socket.IPPROTO_UDP, _UDP_SEGMENT, _SEGMENT_SIZE.pack(segment))
+            datagrams.append(([data], [size]))
+    batch.handle = (packets, datagrams)
+    return batch.handle

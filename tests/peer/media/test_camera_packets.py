@@ -66,7 +66,7 @@ async def test_who_joins_between_key_frames_sees_a_picture_at_once(
         assert await other.number() == first, "the latest key frame"
         assert one.stream.statistics.keyFramesEncoded == keyframes
         assert await other.number() == first + 1  # type: ignore[operator]
-        await until(lambda: not other.stream._feed.encoder._late)  # type: ignore[union-attr]
+        await until(lambda: not other.stream._feed.encoder._fan_out._late)  # type: ignore[union-attr]
         last = await other.number()
         assert last == await one.number() or last is not None
 

@@ -17,6 +17,7 @@ from peer.media.encoded_track import BACKLOG, EncodedTrack
 from peer.media.shared_encoder import _encoders
 
 from .moving_pictures import number_in
+from .test_outgoing import until
 
 
 @asynccontextmanager
@@ -86,9 +87,10 @@ async def test_it_ends_with_its_track(camera: MediaStreamTrack) -> None:
 async def test_a_slow_reader_goes_on_at_a_key_frame(camera: MediaStreamTrack) -> None:
     track = EncodedTrack(camera, "VP8")
     try:
-        first = await track.recv()
-        async with asyncio.timeout(20):
-            await asyncio.sleep((BACKLOG + 30) / 60)
+        async with asyncio.timeout(30):
+            await until(lambda: bool(track._packets))
+            first = track._packets[0]
+            await until(lambda: bool(track._packets) and track._packets[0] is not first)
             assert len(track._packets) <= BACKLOG
             later = await track.recv()
         assert later.is_keyframe, "what came before is gone"

@@ -166,7 +166,7 @@ async def test_a_track_is_encoded_once_for_all(camera: MediaStreamTrack) -> None
         encoders = {one.stream._feed.encoder for one in viewers}  # type: ignore[union-attr]
         assert len(encoders) == 1
         [encoder] = encoders
-        assert len(encoder._viewers) == 3
+        assert len(encoder._fan_out.viewers) == 3
     assert not shared_encoder_module._encoders.get(camera)
 
 
@@ -509,7 +509,7 @@ async def test_a_viewer_whose_way_is_narrow_gets_smaller_pictures_and_the_others
         await watch(other, camera)
         assert (await one.frame()).width == 640  # type: ignore[union-attr]
         one.says_nothing()
-        one.stream._choice = rungs.Choice(patience=0.2)
+        one.stream._adaptation._choice = rungs.Choice(patience=0.2)
         narrow = RtcpPsfbPacket(
             fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(10_000, [SSRC])
         )

@@ -17,7 +17,6 @@ from peer.media.rtp_packet import (
     PLAYOUT_DELAY,
     PacketBatch,
     PacketForm,
-    shared_batch,
 )
 
 IDS = {MID: 1, ABS_SEND_TIME: 2, ABS_CAPTURE_TIME: 3, PLAYOUT_DELAY: 4, AUDIO_LEVEL: 5}
@@ -124,15 +123,31 @@ def test_without_extensions_there_is_no_block_for_them() -> None:
     [burst] = frame().bursts()
     batch = PacketBatch(burst, PacketForm(96, "0", (), 16))
     assert [packet.payload for packet in packets(batch)] == PAYLOADS
-    assert batch.header_bytes == 3 * 12
-    assert batch.payload_bytes == sum(map(len, PAYLOADS))
+    assert batch.header_octets == 3 * 12
+    assert batch.payload_octets == sum(map(len, PAYLOADS))
 
 
-def test_viewers_of_one_form_share_what_is_made() -> None:
-    [burst] = frame().bursts()
-    one = shared_batch(burst, form())
-    assert shared_batch(burst, form()) is one
-    assert shared_batch(burst, form(trailer=10)) is not one
+def test_forms_that_say_the_same_are_the_same() -> None:
+    assert form() == form()
+    assert hash(form()) == hash(form())
+    assert form() != form(trailer=10)
+    assert len({form(), form(), form(trailer=10)}) == 2
+
+
+def test_packets_of_one_size_are_given_to_the_kernel_as_one() -> None:
+    sizes = [100, 100, 50, 100, 100, 100, 100, 120]
+    [burst] = frame([bytes(size) for size in sizes]).bursts()
+    batch = PacketBatch(
+        burst,
+        PacketForm(96, "0", (), 16),
+    )
+    segments = [size + 12 + 16 for size in sizes]
+    assert [(end - start, segment) for start, end, segment in batch.runs] == [
+        (sum(segments[:3]), 128),
+        (sum(segments[3:7]), 128),
+        (148, 148),
+    ]
+    assert [start for start, _, _ in batch.runs] == [0, sum(segments[:3]), sum(segments[:7])]
 
 
 def test_a_packet_once_more() -> None:

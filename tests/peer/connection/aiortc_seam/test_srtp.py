@@ -20,7 +20,7 @@ from ...media.loopback import connected_pair
 
 def batch(transport: SrtpTransport, sequence_number: int = 7) -> PacketBatch:
     payloads = [b"a" * 1000, b"b" * 1000, b"c" * 500]
-    [burst] = EncodedFrame(payloads, 0, 0.0, is_picture=True).bursts()
+    [burst] = EncodedFrame(b"", payloads, 0, 0.0, is_picture=True).bursts()
     made = PacketBatch(burst, PacketForm(96, "0", (), transport.trailer))
     made.stamp(sequence_number, 8, 9)
     return made
@@ -120,19 +120,15 @@ async def test_where_the_kernel_does_not_cut_packets_they_are_sent_one_by_one(
         assert numbers == [7, 8, 9, 10, 11, 12]
 
 
-async def test_a_full_socket_is_told() -> None:
-    class Full:
-        """Loopback empties the sender's buffer at once: a real one is never full."""
+async def test_a_full_socket_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback empties the sender's buffer at once: a real one is never full."""
 
-        def sendto(self, *args: object) -> int:
-            raise BlockingIOError(errno.EAGAIN, "the buffer is full")
-
-        sendmsg = sendto
+    def full(*arguments: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "the buffer is full")
 
     async with connected_pair() as (sending, _):
         transport = SrtpTransport(sending)
-        made = batch(transport)
-        path, transport._path = transport._path, (Full(), ("127.0.0.1", 9))  # type: ignore[assignment]
-        assert not transport.send_rtp(made)
-        transport._path = path
+        with monkeypatch.context() as patched:
+            patched.setattr(srtp, "_sendmsg", full)
+            assert not transport.send_rtp(batch(transport))
         assert transport.send_rtp(batch(transport, 10))

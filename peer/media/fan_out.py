@@ -1,0 +1,122 @@
+"""From one encoder to all its viewers: in bursts, and for who comes late from the beginning."""
+
+import asyncio
+import time
+from collections import deque
+from typing import Protocol
+
+from .encoded_frame import Burst, EncodedFrame
+
+BURST_INTERVAL = 0.003
+"""Seconds between the bursts of one large picture: some 40 Mbit/s."""
+LONGEST_GROUP = 128
+"""Pictures since a key frame that are kept for who joins: four seconds' worth."""
+
+
+class Viewer(Protocol):
+    """Who takes what a shared encoder makes."""
+
+    def deliver(self, burst: Burst) -> None:
+        """Send packets; must neither block nor fail."""
+
+    def interrupted(self) -> None:
+        """Packets have been left out: wait for the next key frame."""
+
+    def source_failed(self, error: Exception) -> None:
+        """Reading or encoding the track has failed, and it will be black from now on."""
+
+
+class FanOut:
+    """The viewers of one encoder. No queue grows: of a large picture, what has not been sent when
+    the next one is there goes out at once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.viewers: list[Viewer] = []
+        """Who gets everything that is sent."""
+        self._late: dict[Viewer, asyncio.Task[None]] = {}
+        self._group: list[EncodedFrame] = []
+        self._waiting: deque[Burst] = deque()  # of the last frame only
+        self._pacing: asyncio.TimerHandle | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nobody to send to."""
+        return not self.viewers and not self._late
+
+    def add(self, viewer: Viewer) -> bool:
+        """Send to this viewer too, first what is kept; returns whether it needs a key frame."""
+        if self._group:
+            self._late[viewer] = self._loop.create_task(self._catch_up(viewer))
+            return False
+        self.viewers.append(viewer)
+        return True
+
+    def remove(self, viewer: Viewer) -> None:
+        """Send it no more."""
+        if (task := self._late.pop(viewer, None)) is not None:
+            task.cancel()
+        else:
+            self.viewers.remove(viewer)
+
+    def fail(self, error: Exception) -> None:
+        """Tell every viewer."""
+        for viewer in (*self.viewers, *self._late):
+            viewer.source_failed(error)
+
+    def send(self, frame: EncodedFrame) -> None:
+        """Send a frame to all."""
+        if self._pacing is not None:
+            self._pacing.cancel()
+        while self._waiting:
+            self._deliver(self._waiting.popleft())
+        self._waiting.extend(frame.bursts())
+        self._send_burst()
+
+    def keep(self, frame: EncodedFrame) -> None:
+        """Keep a frame that has been sent for who joins: not every camera can be asked for another
+        key frame, and whoever joins wants to see something."""
+        if frame.keyframe:
+            self._group = [frame]
+        elif 0 < len(self._group) < LONGEST_GROUP:
+            self._group.append(frame)
+        else:
+            self._group = []  # what is longer is no help
+
+    def forget(self) -> None:
+        """Keep nothing: who joins gets a key frame."""
+        self._group = []
+
+    def close(self) -> None:
+        """Send no more."""
+        if self._pacing is not None:
+            self._pacing.cancel()
+        self._waiting.clear()
+
+    def _send_burst(self) -> None:
+        self._pacing = None
+        if self._waiting:
+            self._deliver(self._waiting.popleft())
+        if self._waiting:
+            self._pacing = self._loop.call_later(BURST_INTERVAL, self._send_burst)
+
+    def _deliver(self, burst: Burst) -> None:
+        burst.sent_at = time.monotonic()
+        for viewer in list(self.viewers):
+            viewer.deliver(burst)
+        burst.batches.clear()
+
+    async def _catch_up(self, viewer: Viewer) -> None:
+        group, position = self._group, 0
+        while self._waiting or position < len(self._group):
+            if group is not self._group:
+                group, position = self._group, 0
+                viewer.interrupted()
+            elif position < len(group):
+                for burst in group[position].bursts():
+                    burst.sent_at = time.monotonic()
+                    viewer.deliver(burst)
+                position += 1
+            await asyncio.sleep(BURST_INTERVAL)
+        del self._late[viewer]
+        self.viewers.append(viewer)

@@ -1,0 +1,142 @@
+"""The packets of one viewer's stream: numbered, stamped, counted, sent again when one is lost."""
+
+import random
+import time
+from dataclasses import replace
+from struct import pack
+
+from ..capture.clock import sample_number
+from .encoded_frame import Burst, EncodedFrame
+from .history import History
+from .rtcp import bye, sender_report
+from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm
+from .stream_parameters import PacketTransport, StreamParameters
+
+_RATE_SMOOTHING = 0.1
+_MASK_32 = 0xFFFFFFFF
+
+
+def _random_sequence_number() -> int:
+    """From the lower half: a wrap-around among the first packets would break SRTP when they are
+    lost (as aiortc has it)."""
+    return random.randrange(1, 1 << 15)
+
+
+class PacketSender:
+    """Sequence numbers and time stamps go on through every change of track, codec and direction."""
+
+    def __init__(self, kind: str, transport: PacketTransport) -> None:
+        self._kind = kind
+        self._transport = transport
+        self._parameters: StreamParameters | None = None
+        self._form: PacketForm
+        self._ssrc = 0
+        self._sequence_number = _random_sequence_number()
+        self._rtx_sequence_number = _random_sequence_number()
+        self._timestamp_offset = random.getrandbits(32)
+        self._timestamp = 0  # of the last frame
+        self._frame_at = 0.0
+        self._history = History()
+        self.packets = self.octets = self.header_octets = 0
+        """What was sent, without what was sent again."""
+        self.repeated_packets = self.repeated_octets = 0
+        self.frames = self.keyframes = self.whole_frames = 0
+        """Frames that were begun, those of them that decoders can begin with, and those sent to
+        the end."""
+        self.frame_interval = 0.0
+        """Seconds, smoothed."""
+        self.frame: EncodedFrame | None = None
+        """The one that was begun last."""
+
+    def configure(self, parameters: StreamParameters) -> bool:
+        """Send with these parameters from now on; returns whether it is another format."""
+        before, self._parameters = self._parameters, parameters
+        self._ssrc = parameters.ssrc
+        form = self._new_form(parameters, self._transport.trailer)
+        if before is not None and form != self._form:
+            self._history = History()  # what it has could not be sent again as it was
+        another = before is not None and form.payload_type != self._form.payload_type
+        self._form = form
+        return another
+
+    def _new_form(self, parameters: StreamParameters, trailer: int) -> PacketForm:
+        known, negotiated = HEADER_EXTENSIONS[self._kind], parameters.extensions
+        extensions = tuple((uri, negotiated[uri]) for uri in known if uri in negotiated)
+        return PacketForm(parameters.codec.payloadType or 0, parameters.mid, extensions, trailer)
+
+    def send(self, burst: Burst) -> bool:
+        """Send what all viewers are sent, as this one's; False when not all of it could be.
+
+        This is done for each viewer and burst: whatever else can be done once, is done elsewhere.
+        """
+        transport, form = self._transport, self._form
+        if form.trailer != transport.trailer:
+            form = self._form = replace(form, trailer=transport.trailer)
+        if burst.first == 0:
+            self._begin(burst.frame, burst.sent_at)
+        batch = burst.batches.get(form)
+        if batch is None:
+            batch = burst.batches[form] = PacketBatch(burst, form)
+        first, timestamp = self._sequence_number, self._timestamp
+        self._sequence_number = batch.stamp(first, timestamp, self._ssrc)
+        self._history.add(first, timestamp, burst)
+        if not transport.send_rtp(batch):
+            return False
+        self.packets += batch.count
+        self.octets += batch.payload_octets
+        self.header_octets += batch.header_octets
+        self.whole_frames += burst.last
+        return True
+
+    def _begin(self, frame: EncodedFrame, now: float) -> None:
+        timestamp = (frame.timestamp + self._timestamp_offset) & _MASK_32
+        if self.frames:
+            if not 0 < (timestamp - self._timestamp) & _MASK_32 < 1 << 31:
+                # Another encoder's key frame shows what the last picture of the one before did.
+                timestamp = (self._timestamp + 1) & _MASK_32
+            elapsed = now - self._frame_at
+            self.frame_interval += (elapsed - self.frame_interval) * _RATE_SMOOTHING
+        self._timestamp, self._frame_at, self.frame = timestamp, now, frame
+        self.frames += 1
+        self.keyframes += frame.keyframe
+
+    def repeat(self, sequence_number: int, round_trip: float) -> None:
+        """Send a packet again that the viewer misses, if there is any sense in it.
+
+        :param round_trip: seconds.
+        """
+        parameters, transport = self._parameters, self._transport
+        lost = self._history.find(sequence_number, time.monotonic(), round_trip)
+        if lost is None or parameters is None or not transport.ready:
+            return
+        if parameters.rtx_payload_type is not None and parameters.rtx_ssrc is not None:
+            original = pack("!H", sequence_number)
+            form = replace(self._form, payload_type=parameters.rtx_payload_type)
+            batch = PacketBatch(lost.burst.once_more(lost.index, original), form)
+            self._rtx_sequence_number = batch.stamp(
+                self._rtx_sequence_number, lost.timestamp, parameters.rtx_ssrc
+            )
+        else:
+            # To the last bit what it was: SRTP encrypts it with the same numbers once more.
+            batch = PacketBatch(lost.burst.once_more(lost.index), self._form)
+            batch.stamp(sequence_number, lost.timestamp, self._ssrc)
+        if transport.send_rtp(batch):
+            self.repeated_packets += 1
+            self.repeated_octets += batch.payload_octets
+
+    def report(self, *, leaving: bool = False) -> None:
+        """Tell the viewer what time it is in the stream (and that it ends); not before it began."""
+        parameters = self._parameters
+        if parameters is None or not self.packets:
+            return
+        now = time.monotonic()
+        number = sample_number(now, parameters.codec.clockRate)
+        data = sender_report(
+            self._ssrc,
+            parameters.cname,
+            now=now,
+            rtp_timestamp=(number + self._timestamp_offset) & _MASK_32,
+            packets=self.packets,
+            octets=self.octets,
+        )
+        self._transport.send_rtcp(data + bye(self._ssrc) if leaving else data)

@@ -1,0 +1,69 @@
+"""What streams and their viewers tell each other, read back by aiortc."""
+
+import pytest
+from aiortc.rtp import (
+    RTCP_PSFB_FIR,
+    RtcpByePacket,
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpSdesPacket,
+    RtcpSrPacket,
+)
+
+from peer.media.capture_time import ForeignClock, ntp_time
+from peer.media.rtcp import ReceiverState, bye, full_intra_requests, sender_report
+
+
+def test_a_report_tells_time_counts_and_name() -> None:
+    data = sender_report(7, "me", now=10.0, rtp_timestamp=5, packets=3, octets=(1 << 32) + 4)
+    report, description, end = RtcpPacket.parse(data + bye(7))
+    assert isinstance(report, RtcpSrPacket)
+    info = report.sender_info
+    assert (report.ssrc, info.rtp_timestamp, info.packet_count, info.octet_count) == (7, 5, 3, 4)
+    assert info.ntp_timestamp == ntp_time(10.0)
+    assert isinstance(description, RtcpSdesPacket)
+    assert [(c.ssrc, c.items) for c in description.chunks] == [(7, [(1, b"me")])]
+    assert end == RtcpByePacket(sources=[7])
+
+
+def report(lsr: int, dlsr: int, lost: int = 0) -> RtcpReceiverInfo:
+    return RtcpReceiverInfo(7, lost, 3, 0, 90, lsr, dlsr)
+
+
+def test_round_trips_are_measured() -> None:
+    state = ReceiverState()
+    sent = ntp_time(10.0) >> 16 & 0xFFFFFFFF
+    state.update(report(sent, round(0.5 * 65536), 64), 10.6)
+    assert state.round_trip_time == pytest.approx(0.1, abs=1e-3)
+    assert (state.fraction_lost, state.packets_lost, state.jitter) == (0.25, 3, 90)
+    state.update(report(sent, round(0.5 * 65536)), 10.8)
+    assert state.last_round_trip_time == pytest.approx(0.3, abs=1e-3)
+    assert state.round_trip_time == pytest.approx(0.1 + 0.15 * 0.2, abs=1e-3)
+    assert state.total_round_trip_time == pytest.approx(0.4, abs=1e-3)
+    assert (state.reports, state.round_trip_time_measurements) == (2, 2)
+
+
+def test_reports_about_what_was_never_sent_measure_nothing() -> None:
+    state = ReceiverState()
+    state.update(report(0, 0), 10.0)
+    later = ntp_time(20.0) >> 16 & 0xFFFFFFFF
+    state.update(report(later, 0), 10.0)
+    assert state.round_trip_time is None
+    assert state.reports == 2
+
+
+def test_requests_for_key_frames_are_told_apart() -> None:
+    fci = b"\0\0\0\7\3\0\0\0" + b"\0\0\0\x08\4\0\0\0" + b"\0\0"  # and a truncated one
+    packet = RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=1, media_ssrc=0, fci=fci)
+    assert list(full_intra_requests(packet)) == [(7, 3), (8, 4)]
+    assert list(full_intra_requests(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=7, fci=fci))) == []
+
+
+def test_foreign_time_stamps_are_taken_for_what_they_say() -> None:
+    clock = ForeignClock()
+    assert clock.capture_time(5.0, 100.0) == 100.0
+    assert clock.capture_time(5.5, 100.7) == 100.5, "it was late"
+    assert clock.capture_time(0.0, 101.0) == 101.0, "they have begun anew"
+    assert clock.capture_time(0.1, 101.1) == pytest.approx(101.1)
+    assert clock.capture_time(None, 102.0) == 102.0
