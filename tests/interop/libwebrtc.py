@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from urllib.parse import urldefrag, urljoin
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from peer.devices import barcode
 
 WAIT_SECONDS = 15.0
+FILM_WIDTH, FILM_HEIGHT, FILM_RATE = 640, 480, 30
 
 
 class Endpoint:
@@ -22,16 +24,33 @@ class Endpoint:
         self.connection = webrtc.RTCPeerConnection()
         self.tracks: dict[str, webrtc.MediaStreamTrack] = {}
         """Those that the other side sends, by kind."""
+        self.streams: dict[str, list[str]] = {}
+        """The ids of their streams."""
+        self.channels: dict[str, webrtc.RTCDataChannel] = {}
+        """Data channels that the other side made, by label."""
         self.events: list[str] = []
         """States of the connection, and events of tracks such as `video ended`, in order."""
         self._news = asyncio.Event()
         self._transports: list[webrtc.RTCDtlsTransport] = []
         self.connection.on("connectionstatechange", lambda _: self._saw(self._state))
         self.connection.on("track", self._on_track)
+        self.connection.on("datachannel", self._on_channel)
 
     @property
     def _state(self) -> str:
         return str(self.connection.connection_state.value)
+
+    async def description(self) -> str:
+        """Make an offer, or the answer, and return it with all candidates."""
+        complete = asyncio.Event()
+        self.connection.on("icegatheringstatechange", lambda _: complete.set())
+        await self.connection.set_local_description()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while self.connection.ice_gathering_state != "complete":
+                complete.clear()
+                await complete.wait()
+        assert self.connection.local_description is not None
+        return self.connection.local_description.sdp
 
     async def sees(self, event: str) -> None:
         """Wait until this has happened."""
@@ -72,12 +91,46 @@ class Endpoint:
         track = event.track
         kind = str(track.kind.value)
         self.tracks[kind] = track
+        self.streams[kind] = [stream.id for stream in event.streams]
         for name in ("mute", "unmute", "ended"):
             track.on(name, lambda event: self._saw(f"{kind} {event.type}"))
         self._saw(f"{kind} track")
         if (transport := event.receiver.transport) is not None and not self._transports:
             self._transports.append(transport)
             transport.on("statechange", lambda _: self._saw(f"dtls {transport.state.value}"))
+
+    def _on_channel(self, event: webrtc.RTCDataChannelEvent) -> None:
+        self.channels[event.channel.label] = event.channel
+        self._saw(f"channel {event.channel.label}")
+
+
+@contextlib.asynccontextmanager
+async def camera() -> AsyncIterator[webrtc.MediaStreamTrack]:
+    """A track of pictures, 640x480 at 30, with barcodes."""
+    generator = webrtc.VideoTrackGenerator()
+    writer = generator.writable.get_writer()
+
+    async def film() -> None:
+        for number in itertools.count():
+            planes = np.full((FILM_HEIGHT * 3 // 2, FILM_WIDTH), 128, np.uint8)
+            barcode.draw(planes[:FILM_HEIGHT], barcode.Stamp(number, 0))
+            init = webrtc.VideoFrameBufferInit(
+                format="I420",
+                coded_width=FILM_WIDTH,
+                coded_height=FILM_HEIGHT,
+                timestamp=number * 1_000_000 // FILM_RATE,
+            )
+            await writer.write(webrtc.VideoFrame(planes.tobytes(), init))
+            await asyncio.sleep(1 / FILM_RATE)
+
+    task = asyncio.create_task(film())
+    try:
+        yield generator.track
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await writer.close()
 
 
 @contextlib.asynccontextmanager
