@@ -8,7 +8,7 @@ from typing import Any
 import aiortc
 from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCRtpCodecCapability
 
-from signaling import EndReason, SignalingClient, SignalingError, SignalingSession
+from signaling import EndReason, OfferRejected, SignalingClient, SignalingError, SignalingSession
 
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
@@ -162,18 +162,22 @@ class Publisher:
                 if control is not by:
                     control.tell(settings)
 
+    def _present(self) -> list["_Viewer"]:
+        """The viewers that can still be told something: one that has just left can't."""
+        return [viewer for viewer in self._viewers.values() if not viewer.is_gone]
+
     def _ended(self, track: aiortc.MediaStreamTrack) -> None:
         # The resumption hears of it by the specification's event, a moment later.
         asyncio.get_running_loop().call_soon(self._let_go, track)
 
     def _let_go(self, track: aiortc.MediaStreamTrack) -> None:
-        for viewer in list(self._viewers.values()):
+        for viewer in self._present():
             viewer.ended(track, is_last=not self.sendable())
         self._changed()
 
     def _resumed(self, ended: MediaStreamTrack, again: MediaStreamTrack) -> None:
         self._watch(again)
-        for viewer in list(self._viewers.values()):
+        for viewer in self._present():
             viewer.replace(ended, again)
         self._changed()
 
@@ -185,7 +189,7 @@ class Publisher:
     async def close(self) -> None:
         """Take leave of every viewer, whose tracks end, and wait for no device any more."""
         await self.stop_resuming()
-        await asyncio.gather(*(viewer.leave() for viewer in list(self._viewers.values())))
+        await asyncio.gather(*(viewer.leave() for viewer in self._present()))
         await asyncio.gather(*self._tasks)
         if self._telling is not None:
             await self._telling
@@ -231,7 +235,7 @@ class _Viewer:
             await self._negotiation.run()
         except SignalingError as error:
             logger.info("session %s: %s", self._session.id[:6], error)
-            await self._session.end(EndReason.REJECTED, str(error))
+            await self._session.end(error.reason, str(error))
         except (DOMException, TypeError) as error:
             logger.info("session %s: a description was refused: %s", self._session.id[:6], error)
             await self._session.end(EndReason.MALFORMED, "the description could not be understood")
@@ -242,6 +246,11 @@ class _Viewer:
                 await control.close()
             await self._session.end()
             await self._connection.close()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is closed already."""
+        return self._connection.signalingState == "closed"
 
     def _send(self, track: aiortc.MediaStreamTrack) -> None:
         sender = self._connection.addTrack(track, self._publisher.stream)
@@ -272,7 +281,7 @@ class _Viewer:
             if transceiver.sender.track is None and transceiver.direction != "stopped":
                 transceiver.direction = "inactive"  # what the viewer would send is not wanted
         if not any(one.sender.track is not None for one in transceivers):
-            raise SignalingError("the offer asks for none of the kinds that are on the air")
+            raise OfferRejected("the offer asks for none of the kinds that are on the air")
 
     def ended(self, track: aiortc.MediaStreamTrack, *, is_last: bool) -> None:
         """A track has ended: tell the viewer, in the way that its session has."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from aiortc import RTCIceCandidate
 
+from signaling.limits import Limits
+from signaling.sdp_guard import check_description
 from signaling.session import Candidate, Description, Ended, SignalingSession
 
 from ..errors import DOMException
@@ -17,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 GATHERING_LIMIT = 2.0
 """Seconds for STUN and TURN servers to answer, where all candidates must be in the description."""
+LIMITS = Limits(media_sections=32)
+"""Of a description, however it comes; a server's own limits are below."""
 _BACKLOG = 256
 """Messages of the other side that wait to be taken: far more than a negotiation has."""
 
@@ -51,7 +55,8 @@ class Negotiation:
         """Negotiate until the session is over.
 
         :raises DOMException: a description of the other side's can't be taken.
-        :raises SignalingError: the server refused the first description.
+        :raises SignalingError: the server refused the first description, or one of the other
+            side's is beyond all limits.
         """
         connection = self._connection
         connection.addEventListener("negotiationneeded", self._negotiation_needed)
@@ -119,6 +124,7 @@ class Negotiation:
         self._ignoring = collides and not self._session.polite
         if self._ignoring:
             return
+        check_description(message.sdp, LIMITS)
         await connection.setRemoteDescription({"type": message.type, "sdp": message.sdp})
         if message.type == "offer":
             if self._accept is not None:

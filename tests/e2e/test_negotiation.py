@@ -76,9 +76,9 @@ async def test_twenty_offers_by_turns(browser: Browser, stream: MediaStream) -> 
             await asyncio.wait_for(ours.negotiation.negotiate(), 10)
             # This side, by the same.
             if turn % 2 == 0:
-                sender = ours.connection.addTrack(audio, stream)
+                own = ours.connection.addTransceiver(audio, {"direction": "sendonly"})
             else:
-                ours.connection.removeTrack(sender)
+                own.stop()
             await asyncio.wait_for(ours.negotiation.negotiate(), 10)
             assert await ours.page.evaluate("peer.errors()") == []
         await ours.stable()
