@@ -150,7 +150,7 @@ class IceAgent(GatheringConnection):
             if pair.task is None or pair.task.done():  # cancelled when another pair was chosen
                 pair.task = None
                 self.check_state(pair, CandidatePair.State.WAITING)
-            elif isinstance(protocol, IceProtocol):
+            elif isinstance(protocol, IceProtocol) and self.selected is None:
                 # The triggered check (RFC 8445 section 7.3.1.4), which aioice leaves out here.
                 protocol.send_again(addr)
         nominated = "USE-CANDIDATE" in message.attributes

@@ -5,7 +5,6 @@ number is asked side by side, and the checks begin meanwhile.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import ipaddress
 import logging
@@ -27,9 +26,6 @@ from .ice_servers import Server, reflexive_candidate, relayed_protocol, resolve
 from .ice_socket import Address, IceSocket
 
 logger = logging.getLogger(__name__)
-
-# Binding a socket takes well under a millisecond; a network driver that hangs must not hang us.
-INTERFACES_TIMEOUT = 0.2
 
 # Three transmissions of a STUN request (0, 0.5 and 1.5 s), or the five round trips of an
 # allocation over TLS on a slow line. A server that is silent for longer does without.
@@ -118,10 +114,9 @@ class GatheringConnection(Connection):
         self.gathering_state = "gathering"
         self._owner.changed(self)
         if not self._owner.relay_only:
+            # Nothing in this waits for the network, so that no limit of time is needed.
             opening = [self._open(address, rank) for rank, address in enumerate(host_addresses())]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INTERFACES_TIMEOUT):
-                    await asyncio.gather(*opening)
+            await asyncio.gather(*opening)
         self._opened.set()
         if self._closing:
             return

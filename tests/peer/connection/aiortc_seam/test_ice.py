@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiortc import InvalidStateError, RTCIceCandidate, RTCIceParameters, RTCIceServer
 
-from peer.connection.aiortc_seam import ice, ice_agent, ice_gathering
+from peer.connection.aiortc_seam import ice, ice_agent
 from peer.connection.aiortc_seam.ice import IceTransport
 
 from .ice_network import (
@@ -408,4 +408,3 @@ async def test_a_computer_that_is_alone_talks_to_itself(monkeypatch: pytest.Monk
 
 def test_its_time_limits_are_in_order() -> None:
     assert ice_agent.CHECK_SECONDS <= ice_agent.DISCONNECTED_AFTER < ice_agent.FAILED_AFTER
-    assert ice_gathering.INTERFACES_TIMEOUT < ice_gathering.SERVER_TIMEOUT

@@ -45,7 +45,7 @@ class Remote:
         request.attributes["USERNAME"] = f"{user}:{THEIRS.usernameFragment}"
         request.attributes["PRIORITY"] = 1
         role = "ICE-CONTROLLING" if self.controlling else "ICE-CONTROLLED"
-        request.attributes[role] = 1
+        request.attributes[role] = 2**64 - 1  # who has the larger number keeps its role
         if nominate:
             request.attributes["USE-CANDIDATE"] = None
         request.add_message_integrity(password.encode())
@@ -153,6 +153,7 @@ async def test_the_controlled_side_follows_the_last_nomination() -> None:
 async def test_checks_are_answered_before_the_remote_side_is_known() -> None:
     async with transports() as (one, _), peer() as socket:
         remote = Remote(one, socket, controlling=False)
+        one.take_role(controlling=True)
         await one.gather()
         [address, *_] = [(its.ip, its.port) for its in one.candidates if ":" not in its.ip]
         mine = remote.check(address)
@@ -163,6 +164,19 @@ async def test_checks_are_answered_before_the_remote_side_is_known() -> None:
         remote.answer(*await remote.next_check())
         async with asyncio.timeout(PATIENCE):
             await starting
+
+
+async def test_a_role_may_be_taken_before_the_remote_side_is_known() -> None:
+    async with transports() as (one, _), peer() as socket:
+        remote = Remote(one, socket, controlling=False)
+        one.take_role(controlling=True)
+        await one.gather()
+        [address, *_] = [(its.ip, its.port) for its in one.candidates if ":" not in its.ip]
+        mine = remote.check(address)
+        answer, _source = await remote.next(
+            lambda message: message.transaction_id == mine.transaction_id
+        )
+        assert answer.message_class == stun.Class.RESPONSE
 
 
 async def test_with_many_addresses_both_use_the_same_pair(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,19 @@ async def test_reflexive_candidates_come_from_any_number_of_servers(
         await transport.stop()
 
 
+async def test_a_restart_may_use_other_servers(stun_servers: StunServers) -> None:
+    server = await stun_servers()
+    server.pretended = "203.0.113.1", 1001
+    async with nothing_left():
+        transport = IceTransport()
+        await transport.gather(complete=True)
+        transport.use_servers([RTCIceServer(f"stun:127.0.0.1:{server.port}")])
+        transport.restart()
+        await transport.gather(complete=True)
+        assert "203.0.113.1" in [one.ip for one in transport.candidates]
+        await transport.stop()
+
+
 async def test_a_server_that_sees_the_own_address_gives_no_candidate(
     stun_servers: StunServers,
 ) -> None:
