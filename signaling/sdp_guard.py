@@ -57,8 +57,10 @@ def check_description(sdp: str, limits: Limits) -> None:
         raise OfferMalformed("the description has no media section")
     if len(sections) > limits.media_sections:
         raise OfferTooLarge(f"a description has at most {limits.media_sections} media sections")
+    candidates = [line for line in lines if line.startswith("a=candidate:")]
     # Each section may say the same ones again.
-    if len({line for line in lines if line.startswith("a=candidate:")}) > limits.candidates:
+    many = len(candidates) > limits.candidates * len(sections)
+    if many or len(set(candidates)) > limits.candidates:
         raise OfferTooLarge(f"a description has at most {limits.candidates} candidates")
     if not any(_is_accepted(section) for section in sections):
         return

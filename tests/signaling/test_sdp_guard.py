@@ -46,8 +46,8 @@ def candidate(address: str, port: int = 5000, transport: str = "udp") -> str:
         pytest.param(lambda o: o.replace("a=fingerprint:", "a=x:"), OfferMalformed, id="no DTLS"),
         pytest.param(lambda o: o.replace("recvonly", "sendonly"), OfferRejected, id="sendonly"),
         pytest.param(lambda o: o.replace("m=video", "m=text"), OfferRejected, id="no such kind"),
-        pytest.param(lambda o: o + (candidate("192.0.2.1") + "\r\n") * 33, OfferTooLarge,
-                     id="candidates"),
+        pytest.param(lambda o: o + "".join(f"{candidate(f'192.0.2.{n}')}\r\n" for n in range(33)),
+                     OfferTooLarge, id="candidates"),
         pytest.param(lambda o: o + "m=audio 0 X 0\r\n" * 8, OfferTooLarge, id="sections"),
         pytest.param(lambda o: o + "a=x\r\n" * 1000, OfferTooLarge, id="lines"),
         pytest.param(lambda o: o + "a=x:" + "y" * 65536, OfferTooLarge, id="bytes"),
@@ -94,6 +94,14 @@ def test_candidates_that_nobody_honest_has_are_dropped(line: str, kept: bool) ->
     filtered = filter_candidates(OFFER + line + "\r\n", allow_loopback=False)
     assert (line in filtered) is kept
     assert filtered.startswith(OFFER)
+
+
+def test_sections_may_say_the_same_candidates() -> None:
+    candidates = "".join(f"{candidate('192.0.2.1', port)}\r\n" for port in range(5000, 5032))
+    twice = OFFER + candidates + OFFER[OFFER.index("m=") :] + candidates
+    check_description(twice, LIMITS)
+    with pytest.raises(OfferTooLarge):
+        check_description(twice + candidates, LIMITS)
 
 
 def test_loopback_candidates_are_kept_for_a_loopback_server() -> None:

@@ -203,7 +203,8 @@ async def test_descriptions_that_no_parser_should_see_are_refused(
         started = await viewer.hear()
         assert isinstance(started, SessionStarted)
         await viewer.hear()
-        bomb = Description("answer", OFFER + (candidate("192.0.2.1") + "\r\n") * 33)
+        many = "".join(f"{candidate('192.0.2.1', port)}\r\n" for port in range(5000, 5033))
+        bomb = Description("answer", OFFER + many)
         await viewer.say(PeerMessage(started.session_id, bomb))
         refusal = await viewer.refused()
         assert refusal.session_id == started.session_id
