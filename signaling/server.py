@@ -106,7 +106,9 @@ class SignalingServer:
         if self.config.tls is None:
             found.append("serving without TLS: the token and the page can be read on the network")
         if self.config.token is None:
-            found.append("serving without a token: anybody on the network can watch")
+            publishes = self.config.publish_token is None and self.config.watchers_publish
+            can = "watch and publish" if publishes else "watch"
+            found.append(f"serving without a token: anybody on the network can {can}")
         return found
 
     @property
@@ -172,11 +174,12 @@ class SignalingServer:
             raise ServerStartError(_start_failure(config, error)) from error
 
     async def stop(self) -> None:
-        """End every session and stop serving; a server that is not started is no error."""
+        """Stop serving; a server that is not started is no error."""
         if self._server is not None:
             self._server.close()
-        self.hub.close()
+        # Calls go on without it: only who is in this process, or waits for an answer, is told.
         await self._websockets.close()
+        self.hub.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

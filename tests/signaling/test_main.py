@@ -109,7 +109,7 @@ async def test_no_auth_is_warned_of(tmp_path: Path) -> None:
     assert b"#t=" not in await process.stdout.readline()
     process.terminate()
     _, error = await process.communicate()
-    assert b"serving without a token" in error
+    assert b"anybody on the network can watch and publish" in error
     assert process.returncode == 0
 
 
