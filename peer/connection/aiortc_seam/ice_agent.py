@@ -32,8 +32,8 @@ CONSENT_INTERVAL = 5.0
 SILENCE = 1.5
 
 # An unanswered check is repeated after half a second and given up after another whole: a longer
-# round trip is no conversation. Two in a row are a remote side that is missed (a browser waits for
-# 8 s, and its people wonder), seven one that is gone (aioice waits for 30).
+# round trip is no conversation. After two in a row the remote side is missed (a browser takes 8 s,
+# and people wonder), after seven it is gone (aioice takes 30 s).
 CHECK_SECONDS = 1.5
 DISCONNECTED_AFTER = 3.0
 FAILED_AFTER = 10.0

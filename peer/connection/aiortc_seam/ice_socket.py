@@ -14,6 +14,9 @@ _IPV6_RECVERR = 25
 # The destination address and the reason; no more of the datagram that failed is of interest.
 _ERROR_BYTES = 256
 
+# They are taken at once; only a socket that nobody reads would gather more.
+MAX_UNREACHABLE = 16
+
 Address = tuple[str, int]
 
 
@@ -84,6 +87,6 @@ class IceSocket(socket.socket):
             except OSError:
                 break
             found = True
-            if address is not None and len(self._unreachable) < 16:
+            if address is not None and len(self._unreachable) < MAX_UNREACHABLE:
                 self._unreachable.append((address[0], address[1]))
         return found
