@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,9 @@ from ..capture.clock import VIDEO_TIME_BASE
 from ..capture.processing import scale
 
 logger = logging.getLogger(__name__)
+
+# SVT-AV1 writes to stderr by itself, on every occasion; what fails is raised by FFmpeg.
+os.environ.setdefault("SVT_LOG", "0")
 
 _REFERENCE_BITRATE = 2_000_000
 """Bits a second that make 1280x720 at 30 a good picture in H.264 or VP8."""
@@ -83,7 +87,9 @@ IMPLEMENTATIONS = {
     ),
     "av1": _Implementation(
         "libsvtav1",
-        {"preset": "12", "svtav1-params": "pred-struct=1:rc=2:scd=0:lp=1:keyint=-1"},
+        # Faster presets, and what it does for pictures that it takes for screens, leave parts of
+        # the picture before.
+        {"preset": "10", "svtav1-params": "rtc=1:pred-struct=1:rc=2:scm=0:lp=1:keyint=-1"},
         rate_bound=False,
     ),
 }
