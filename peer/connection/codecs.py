@@ -19,10 +19,13 @@ from aiortc.rtcrtpparameters import RTCRtcpFeedback
 from aiortc.sdp import parse_h264_profile_level_id
 
 from ..media.outgoing import HEADER_EXTENSIONS, sendable_codecs
-
-MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+from ..media.rtp_packet import (
+    ABS_CAPTURE_TIME,
+    ABS_SEND_TIME,
+    AUDIO_LEVEL,
+    MID,
+    PLAYOUT_DELAY,
+)
 
 # What aiortc's receiver reads.
 _RECEIVED_EXTENSIONS = {"audio": (MID, AUDIO_LEVEL), "video": (MID, ABS_SEND_TIME)}
@@ -62,6 +65,15 @@ _STATIC = {"audio/g722": 9, "audio/pcmu": 0, "audio/pcma": 8}
 # RFC 5761 4: the others collide with RTCP. The second range is for when the first is used up.
 _DYNAMIC = (*range(96, 128), *range(35, 64))
 _EXTENSION_IDS = range(1, 15)
+# Chromium's own ids, which it holds fast to even after it has rolled back the offer that had them:
+# with others, offers that collide poison the connection. It never uses 12.
+_USUAL_EXTENSION_IDS = {
+    AUDIO_LEVEL: 1,
+    ABS_SEND_TIME: 2,
+    MID: 4,
+    PLAYOUT_DELAY: 5,
+    ABS_CAPTURE_TIME: 12,
+}
 
 _Key = tuple[str | int | None, ...]
 
@@ -244,7 +256,9 @@ class Numbers:
     def _extension_id(self, uri: str) -> int:
         if uri not in self._extensions:
             used = set(self._extensions.values())
-            self._extensions[uri] = next(free for free in _EXTENSION_IDS if free not in used)
+            usual = _USUAL_EXTENSION_IDS.get(uri)
+            order = (usual, *_EXTENSION_IDS) if usual is not None else _EXTENSION_IDS
+            self._extensions[uri] = next(free for free in order if free not in used)
         return self._extensions[uri]
 
 

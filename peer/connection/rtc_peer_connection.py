@@ -497,8 +497,10 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         ice, dtls = self._transport.ice, self._transport.dtls
         self._set_state("iceGathering", ice.gathering_state)
         self._set_state("iceConnection", ice.state)
-        if dtls.state == "closed":
-            self._begin_to_close()  # the other side has closed
+        if dtls.state == "closed":  # the other side has closed
+            self._begin_to_close()
+            self._states.update(connection="closed", iceConnection="closed")
+            self.dispatchEvent(Event("connectionstatechange"))
             return
         self._set_state("connection", _connection_state(ice.state, dtls.state))
 

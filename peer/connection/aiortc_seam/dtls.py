@@ -1,12 +1,14 @@
 """The DTLS transport, with RTP and RTCP routed as BUNDLE wants it.
 
 Needs of `aiortc.RTCDtlsTransport`: `_handle_rtp_data(data, arrival_time_ms)` and
-`_handle_rtcp_data(data)`, which get what has been decrypted; `_rtp_header_extensions_map`;
+`_handle_rtcp_data(data)`, which get what has been decrypted; `_do_handshake()`; `_write_ssl()`,
+which sends what OpenSSL wants to say; `_role`; `_rtp_header_extensions_map`;
 `_rtp_router` with `route_rtp()`, `route_rtcp()`, `ssrc_table` and `mid_table`; `_set_role(role)`;
 `_ssl`, whose peer has a certificate after the handshake; the counters `__tx_bytes`, `__tx_packets`,
 `__rx_bytes` and `__rx_packets`; and of `RTCCertificate`: `_cert`.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -36,6 +38,11 @@ _FIR_ENTRY = 8
 """Bytes of one request in a full intra request (RFC 5104 4.3.1.1)."""
 
 
+FLIGHT_REPEATS = (0.05, 0.1, 0.2, 0.4)
+"""Seconds between repetitions of an unanswered ClientHello. The other side may not listen yet, and
+OpenSSL waits for a second, where browsers wait for 50 ms."""
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Packets of any kind, and their bytes."""
@@ -46,6 +53,7 @@ class Traffic:
     packets_received: int
 
 
+_LONGEST_RECORD = 1500
 _COUNTERS = ("tx_bytes", "tx_packets", "rx_bytes", "rx_packets")
 
 
@@ -56,6 +64,7 @@ class DtlsTransport(RTCDtlsTransport):
         super().__init__(ice, [certificate])  # type: ignore[arg-type]  # it uses what both have
         self._certificate = certificate
         self._rtcp_handlers: dict[int, RtcpHandler] = {}
+        self._hello = b""
 
     @property
     def ice(self) -> IceTransport:
@@ -91,6 +100,39 @@ class DtlsTransport(RTCDtlsTransport):
                 self._rtcp_handlers.pop(ssrc, None)
             else:
                 self._rtcp_handlers[ssrc] = handler
+
+    async def _do_handshake(self) -> None:
+        repeating = asyncio.create_task(self._repeat_hello())
+        try:
+            await super()._do_handshake()
+        finally:
+            repeating.cancel()
+            await asyncio.gather(repeating, return_exceptions=True)
+        if self.state == "failed" and self.traffic.packets_received:
+            # OpenSSL's reason does not get through pyOpenSSL.
+            logger.warning(
+                "the DTLS handshake failed: the other side may have a certificate that is not on "
+                "the curve P-256, as FFmpeg's whip has with GnuTLS (give it one by -cert_file and "
+                "-key_file), or none of our ciphers"
+            )
+
+    async def _repeat_hello(self) -> None:
+        """Say the first flight again, as the client, until something comes back."""
+        for delay in FLIGHT_REPEATS:
+            await asyncio.sleep(delay)
+            if self._role != "client" or self.traffic.packets_received:
+                return
+            if self._hello:
+                await self.transport._send(self._hello)
+
+    async def _write_ssl(self) -> None:
+        # The first flight is one record, and what is read from OpenSSL is gone for good.
+        if self._hello or self._role != "client":
+            await super()._write_ssl()
+            return
+        assert self._ssl is not None
+        self._hello = self._ssl.bio_read(_LONGEST_RECORD)
+        await self.transport._send(self._hello)
 
     async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
         try:

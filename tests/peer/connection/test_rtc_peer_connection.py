@@ -552,7 +552,7 @@ async def test_numbers_are_kept_whoever_offers() -> None:
         for old, new in ((vp8.payloadType, 120), (rtx.payloadType, 121)):
             text = text.replace(f":{old} ", f":{new} ").replace(f" {old} ", f" {new} ", 1)
             text = text.replace(f"apt={old}\r", f"apt={new}\r")
-        text = text.replace("a=extmap:1 ", "a=extmap:9 ")
+        text = text.replace("a=extmap:4 ", "a=extmap:9 ")
         await other.setRemoteDescription({"type": "offer", "sdp": text})
         await other.setLocalDescription()
         other.addTransceiver("video")

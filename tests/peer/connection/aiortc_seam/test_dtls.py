@@ -1,9 +1,10 @@
 """What the seam needs of aiortc's DTLS transport: fails when a release changes it."""
 
+import asyncio
 import inspect
 
 import aiortc
-from aiortc import RTCCertificate, rtp
+from aiortc import RTCCertificate, RTCDtlsParameters, rtp
 
 from peer.connection.aiortc_seam.dtls import DtlsTransport, _reported
 from peer.connection.aiortc_seam.ice import IceTransport
@@ -50,3 +51,48 @@ def test_reports_are_told_apart_by_the_streams_they_are_about() -> None:
 def test_reports_go_to_the_stream_that_they_are_about() -> None:
     source = inspect.getsource(aiortc.RTCDtlsTransport._handle_rtcp_data)
     assert "_rtp_router.route_rtcp(packet)" in source, "aiortc routes RTCP in another way now"
+
+
+async def test_the_first_flight_is_said_again() -> None:
+    """The other side may not listen yet when it is said first, and OpenSSL waits for a second."""
+    heard = asyncio.Event()
+
+    class Deaf(IceTransport):
+        """Hears nothing before the first flight has been said three times."""
+
+        said = 0
+
+        async def _send(self, data: bytes) -> None:
+            self.said += 1
+            if self.said < 3:
+                return
+            heard.set()
+            await super()._send(data)
+
+    first, second = Deaf(), IceTransport()
+    client = DtlsTransport(first, RTCCertificate.generateCertificate())
+    server = DtlsTransport(second, RTCCertificate.generateCertificate())
+    client.set_role("client")
+    server.set_role("server")
+    try:
+        await asyncio.gather(first.gather(), second.gather())
+        for candidate in second.candidates:
+            await first.add_remote_candidate(candidate)
+        for candidate in first.candidates:
+            await second.add_remote_candidate(candidate)
+        await asyncio.gather(
+            first.start(second.parameters, controlling=True),
+            second.start(first.parameters, controlling=False),
+        )
+        # OpenSSL by itself says it for the third time after 3 seconds.
+        async with asyncio.timeout(2.5):
+            await asyncio.gather(
+                client.start(RTCDtlsParameters(server.getLocalParameters().fingerprints)),
+                server.start(RTCDtlsParameters(client.getLocalParameters().fingerprints)),
+            )
+        assert (client.state, server.state) == ("connected", "connected")
+        assert heard.is_set()
+    finally:
+        for dtls, ice in ((client, first), (server, second)):
+            await dtls.stop()
+            await ice.stop()
