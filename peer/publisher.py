@@ -14,6 +14,7 @@ from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
 from .capture.resumption import Resumption
+from .connection.candidate_policy import candidate_policy
 from .connection.control_channel import LABEL, ControlChannel
 from .connection.events import RTCDataChannelEvent
 from .connection.perfect_negotiation import Negotiation
@@ -47,6 +48,7 @@ class Publisher:
         Without, a track that ended stays ended.
     :param codecs: names of video codecs, best first (`H264`); the others are not used. By default
         all, in the order of `media.sendable_codecs()`, but what a camera compresses itself first.
+    :param allow_loopback: whether viewers may be reached at this machine's loopback addresses.
     """
 
     def __init__(
@@ -57,16 +59,21 @@ class Publisher:
         ice_servers: Iterable[RTCIceServer] = (),
         resume: MediaDevices | None = None,
         codecs: Iterable[str] = (),
+        allow_loopback: bool = True,
     ) -> None:
         self.label = label
         self.stream = stream
         self.codecs = tuple(codecs)
         self._ice_servers = list(ice_servers)
+        self._allow_remote = candidate_policy(allow_loopback=allow_loopback)
         self._viewers: dict[str, _Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: list[SignalingClient] = []
         self._telling: asyncio.Task[None] | None = None
-        self._resumption = Resumption(resume, stream, self._resumed) if resume else None
+        self._refused: set[aiortc.MediaStreamTrack] = set()
+        self._resumption = (
+            Resumption(resume, stream, self._resumed, self._given_up) if resume else None
+        )
         for track in stream.getTracks():
             self._watch(track)
 
@@ -80,7 +87,8 @@ class Publisher:
             "live": bool(self.sendable()),
             "viewers": len(self._viewers),
             "tracks": [
-                _describe(track) | {"awaited": self.awaited(track)}
+                _describe(track)
+                | {"awaited": self.awaited(track), "refused": track in self._refused}
                 for track in self.stream.getTracks()
             ],
         }
@@ -181,6 +189,10 @@ class Publisher:
             viewer.replace(ended, again)
         self._changed()
 
+    def _given_up(self, ended: MediaStreamTrack) -> None:
+        self._refused.add(ended)
+        self._let_go(ended)
+
     async def stop_resuming(self) -> None:
         """What ends from now on stays ended."""
         if self._resumption is not None:
@@ -204,7 +216,9 @@ class Publisher:
             ),
         ]
         return RTCPeerConnection(
-            RTCConfiguration(iceServers=servers), alwaysNegotiateDataChannels=session.offers
+            RTCConfiguration(iceServers=servers),
+            alwaysNegotiateDataChannels=session.offers,
+            allowRemoteCandidate=self._allow_remote,
         )
 
 

@@ -20,6 +20,7 @@ the permissions of its node a moment later, another program may have been faster
 each time."""
 
 Resumed = Callable[[MediaStreamTrack, MediaStreamTrack], None]
+Refused = Callable[[MediaStreamTrack], None]
 
 
 class Resumption:
@@ -28,10 +29,18 @@ class Resumption:
     Ending a track with `stop()`, or by revoking the permission, ends it for good.
 
     :param resumed: called with the ended track and the one that has taken its place.
+    :param refused: called with an ended track whose device may not be used any more.
     """
 
-    def __init__(self, devices: MediaDevices, stream: MediaStream, resumed: Resumed) -> None:
-        self._devices, self._stream, self._resumed = devices, stream, resumed
+    def __init__(
+        self,
+        devices: MediaDevices,
+        stream: MediaStream,
+        resumed: Resumed,
+        refused: Refused = lambda track: None,
+    ) -> None:
+        self._devices, self._stream = devices, stream
+        self._resumed, self._refused = resumed, refused
         self._tasks: dict[MediaStreamTrack, asyncio.Task[None]] = {}
         self._kept: list[MediaStreamTrack] = []
         for track in stream.getTracks():
@@ -67,6 +76,7 @@ class Resumption:
         again = await self._captured_again(track)
         self._tasks.pop(track)
         if again is None:
+            self._refused(track)
             return
         logger.info("%s is back", again.label)
         self._stream.removeTrack(track)

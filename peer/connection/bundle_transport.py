@@ -11,6 +11,7 @@ from aiortc import (
     RTCCertificate,
     RTCDataChannel,
     RTCDtlsParameters,
+    RTCIceCandidate,
     RTCIceServer,
 )
 from aiortc.rtcsctptransport import RTCSctpCapabilities
@@ -39,12 +40,13 @@ class BundleTransport:
         ice_servers: Sequence[RTCIceServer],
         *,
         relay_only: bool,
+        allow_remote: Callable[[RTCIceCandidate], bool] | None,
         certificate: RTCCertificate,
         changed: Callable[[], None],
         connected: Callable[[], Awaitable[None]],
         data_channel: Callable[[RTCDataChannel], None],
     ) -> None:
-        self.ice = IceTransport(ice_servers, relay_only=relay_only)
+        self.ice = IceTransport(ice_servers, relay_only=relay_only, allow_remote=allow_remote)
         self.dtls = DtlsTransport(self.ice, certificate)
         self.sctp: SctpTransport | None = None
         self._connected, self._data_channel = connected, data_channel

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiortc
@@ -72,6 +72,8 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
     :param configuration: aiortc's; its bundle policy is not looked at.
     :param alwaysNegotiateDataChannels: make the section of data channels the first of an offer,
         so that what carries the transport is never rejected (WebRTC extensions 4).
+    :param allowRemoteCandidate: asked about each address that the other side names, before a packet
+        is sent there; all are taken without.
     """
 
     onnegotiationneeded = event_handler("negotiationneeded")
@@ -89,6 +91,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         configuration: RTCConfiguration | None = None,
         *,
         alwaysNegotiateDataChannels: bool = False,
+        allowRemoteCandidate: Callable[[RTCIceCandidate], bool] | None = None,
     ) -> None:
         super().__init__()
         self._configuration = configuration or RTCConfiguration()
@@ -100,6 +103,7 @@ class RTCPeerConnection(RtpMediaApi, EventTarget, AsyncIOEventEmitter):
         self._transport = BundleTransport(
             self._configuration.iceServers or (),
             relay_only=self._configuration.iceTransportPolicy == RTCIceTransportPolicy.RELAY,
+            allow_remote=allowRemoteCandidate,
             certificate=RTCCertificate.generateCertificate(),
             changed=self._transport_changed,
             connected=self._connected,
