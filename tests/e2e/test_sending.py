@@ -73,12 +73,12 @@ async def test_every_codec_is_decoded(
         pytest.skip("Debian's Firefox has no H.264")
     async with call(browser, polite=False) as watched:
         await show(watched, camera, codec)
-        # AV1 begins with a blurred picture.
-        await watched.page.wait_for("pictures.next(5).then(p => p.every(p => p.frame !== null))")
-        seen = await pictures(watched, 10)
+        # AV1 begins with a blurred picture, and its encoder is not true to each cell of a code.
+        await watched.page.wait_for("pictures.next(1).then(([p]) => p.frame !== null)")
+        seen = await pictures(watched, 20)
         assert {(one["width"], one["height"]) for one in seen} == {(640, 480)}
-        numbers = [one["frame"] for one in seen]
-        assert None not in numbers
+        numbers = [one["frame"] for one in seen if one["frame"] is not None]
+        assert len(numbers) >= (10 if codec == "AV1" else 20)
         assert numbers == sorted(set(numbers))
         found = await statistics(watched)
         assert found["packetsLost"] == 0
