@@ -11,7 +11,8 @@ from av.codec.codec import Codec, UnknownCodecError
 
 from ..capture.encoded_reader import EncodedReader
 from ..capture.media_stream_track import MediaStreamTrack
-from .video_encoders import IMPLEMENTATIONS
+from .encoder_catalogue import implementations
+from .encoder_settings import settings
 
 _FEEDBACK = (("nack", None), ("nack", "pli"), ("ccm", "fir"), ("goog-remb", None))
 _VIDEO: Mapping[str, Mapping[str, int | str | None]] = {
@@ -36,10 +37,7 @@ def _has_encoder(name: str) -> bool:
 
 
 def sendable_codecs(kind: str) -> list[RTCRtpCodecParameters]:
-    """What can be encoded, best first, without payload types.
-
-    VP8 is the first: every browser decodes it, and H.264 isn't in all of them.
-    """
+    """What can be encoded, without payload types, in the order of `EncoderSettings.codecs`."""
     if kind == "audio":
         return [RTCRtpCodecParameters("audio/opus", 48000, 2, parameters={"useinbandfec": 1})]
     return [
@@ -49,8 +47,8 @@ def sendable_codecs(kind: str) -> list[RTCRtpCodecParameters]:
             rtcpFeedback=[RTCRtcpFeedback(type_, parameter) for type_, parameter in _FEEDBACK],
             parameters=dict(parameters),
         )
-        for name, parameters in _VIDEO.items()
-        if _has_encoder(IMPLEMENTATIONS[name.lower()].name)
+        for name, parameters in ((name, _VIDEO[name.upper()]) for name in settings.codecs)
+        if any(_has_encoder(one.name) for one in implementations(name.lower(), settings.hardware))
     ]
 
 

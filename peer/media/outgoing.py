@@ -123,6 +123,8 @@ class OutgoingStream:
         self._parameters = parameters
         self._sending = True
         self._choose()
+        if self._flowing is None:
+            self._ask_for_keyframe()
 
     def pause(self) -> None:
         """Send nothing, until `start()`."""

@@ -68,7 +68,7 @@ class SharedEncoder:
         self._task: asyncio.Task[None] | None = None
         self._reader = open_reader(track, takes_h264=_passes_through(encoding))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"encode {encoding.codec}")
-        self._packetize = PACKETIZERS.get(encoding.codec)
+        self._packetizer = PACKETIZERS.get(encoding.codec)
         self._video = self._audio = None
         if track.kind == "video":
             self._video = VideoEncoder(
@@ -220,28 +220,34 @@ class SharedEncoder:
     def _settings(self) -> MediaTrackSettings:
         return self._track.getSettings() if isinstance(self._track, MediaStreamTrack) else {}
 
+    def _is_screen(self) -> bool:
+        """Whether the pictures are of text and drawings (MediaStreamTrack Content Hints 3)."""
+        hint = getattr(self._track, "contentHint", "")
+        return hint in ("detail", "text") or (not hint and "displaySurface" in self._settings())
+
     def _nominal_rate(self) -> float:
         return float(self._settings().get("frameRate") or ASSUMED_FRAME_RATE)
 
     def _pass_on(self, packet: "Packet[Any]", at: float) -> None:
         """A picture or sound that is encoded already."""
         self._passing = True
-        if self._packetize is None:
+        if self._packetizer is None:
             data = bytes(packet)
             self._send(data, [data], sample_number(at, opus_encoder.CLOCK_RATE), at)
             return
-        if packet.is_keyframe:
+        data = bytes(packet)
+        # Not everybody who makes packets says so.
+        keyframe = packet.is_keyframe or self._packetizer.is_keyframe(data)
+        if keyframe:
             self._keyframes.take()
             self._keyframes.made(time.monotonic())
             settings = self._settings()
             self._size = (settings.get("width", 0), settings.get("height", 0))
         elif self._keyframe_is_due():
             self._ask_camera()
-        data, timestamp = bytes(packet), video_time(at)
-        payloads = self._packetize(data, MAX_PAYLOAD)
-        frame = self._send(
-            data, payloads, timestamp, at, keyframe=packet.is_keyframe, size=self._size
-        )
+        timestamp = video_time(at)
+        payloads = self._packetizer.packetize(data, MAX_PAYLOAD)
+        frame = self._send(data, payloads, timestamp, at, keyframe=keyframe, size=self._size)
         self._fan_out.keep(frame)
 
     async def _encode_picture(self, frame: VideoFrame, at: float) -> None:
@@ -255,7 +261,13 @@ class SharedEncoder:
         self._rate.count(at)
         timestamp = video_time(at)
         encoded = await self._loop.run_in_executor(
-            self._thread, self._compress, frame, timestamp, self._rate.value, keyframe
+            self._thread,
+            self._compress,
+            frame,
+            timestamp,
+            self._rate.value,
+            keyframe,
+            self._is_screen(),
         )
         self._size = (frame.width, frame.height)
         if encoded is None:
@@ -271,15 +283,22 @@ class SharedEncoder:
         self._send(picture.data, payloads, timestamp, at, keyframe=is_keyframe, size=size)
 
     def _compress(
-        self, frame: VideoFrame, timestamp: int, frame_rate: float, keyframe: bool
+        self,
+        frame: VideoFrame,
+        timestamp: int,
+        frame_rate: float,
+        keyframe: bool,
+        is_screen: bool,
     ) -> tuple[EncodedPicture, list[bytes]] | None:
         """In the encoder's thread."""
         assert self._video is not None
-        assert self._packetize is not None
-        picture = self._video.encode(frame, timestamp, frame_rate, keyframe=keyframe)
+        assert self._packetizer is not None
+        picture = self._video.encode(
+            frame, timestamp, frame_rate, keyframe=keyframe, is_screen=is_screen
+        )
         if picture is None:
             return None
-        return picture, self._packetize(picture.data, MAX_PAYLOAD)
+        return picture, self._packetizer.packetize(picture.data, MAX_PAYLOAD)
 
     async def _encode_sound(self, frame: AudioFrame, at: float) -> None:
         assert self._audio is not None
@@ -314,7 +333,7 @@ class SharedEncoder:
         size: tuple[int, int] = (0, 0),
         audio_level: int | None = None,
     ) -> EncodedFrame:
-        is_picture = self._packetize is not None
+        is_picture = self._packetizer is not None
         tells = at - self._told_capture_time >= CAPTURE_TIME_INTERVAL or (keyframe and is_picture)
         if tells:
             self._told_capture_time = at

@@ -39,10 +39,8 @@ class SrtpTransport:
     """Sends packets through a DTLS transport; what `peer.media` calls a `PacketTransport`."""
 
     def __init__(self, dtls: DtlsTransport) -> None:
-        self._dtls = dtls
         self._ice = dtls.ice
         self._length = ffi.new("int *")
-        self._counters = vars(dtls)
         self._statistics = self._ice.pair_statistics()
         self._segments = sys.platform == "linux"
         self._session: Any = None  # libsrtp's, while the DTLS transport is connected
@@ -51,9 +49,15 @@ class SrtpTransport:
         """Whether packets can be sent at the moment."""
         self.trailer = _GCM_TAG_LENGTH
         """Bytes that protection appends to an RTP packet: the length of its tag."""
-        dtls.on("statechange", self._changed)
         self._ice.on("statechange", self._changed)
         self._ice.on("selectedcandidatepairchange", self._changed)
+        self.go_on_with(dtls)
+
+    def go_on_with(self, dtls: DtlsTransport) -> None:
+        """Send through this one from now on; it is on the same ICE transport."""
+        self._dtls = dtls
+        self._counters = vars(dtls)
+        dtls.on("statechange", self._changed)
         self._changed()
 
     def _changed(self) -> None:

@@ -1,6 +1,6 @@
 """AV1 in RTP (AV1 RTP payload specification 4): temporal units without their delimiters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _CONTINUES, _TO_BE_CONTINUED, _NEW_SEQUENCE = 0x80, 0x40, 0x08
 _HAS_SIZE, _HAS_EXTENSION = 0x02, 0x04
@@ -10,7 +10,7 @@ _SEQUENCE_HEADER, _TEMPORAL_DELIMITER, _TILE_LIST, _PADDING = 1, 2, 8, 15
 def packetize(picture: bytes, size: int) -> list[bytes]:
     """The payloads of a temporal unit in the low-overhead format, of `size` bytes at most."""
     units = list(_units(picture))
-    new_sequence = any(_kind(unit) == _SEQUENCE_HEADER for unit in units)
+    new_sequence = _has_sequence_header(units)
     payloads: list[bytes] = []
     # Every element carries its length (W = 0), so that a packet is filled without looking ahead.
     payload, continues = b"", False
@@ -33,6 +33,16 @@ def packetize(picture: bytes, size: int) -> list[bytes]:
     if new_sequence and payloads:
         payloads[0] = bytes([payloads[0][0] | _NEW_SEQUENCE]) + payloads[0][1:]
     return payloads
+
+
+def is_keyframe(picture: bytes) -> bool:
+    """Whether a decoder can begin with it: encoders for live pictures put sequence headers before
+    key frames only."""
+    return _has_sequence_header(_units(picture))
+
+
+def _has_sequence_header(units: Iterable[bytes]) -> bool:
+    return any(_kind(unit) == _SEQUENCE_HEADER for unit in units)
 
 
 def _packet(elements: bytes, continues: bool, to_be_continued: bool) -> bytes:

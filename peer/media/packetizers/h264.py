@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 from struct import pack
 
+from ...devices.annex_b import starts_keyframe
+
 _STAP_A, _FU_A = 24, 28
 _FU_HEADER, _LENGTH = 2, 2
 _START, _END = 0x80, 0x40
 _NRI, _TYPE = 0x60, 0x1F
 _ACCESS_UNIT_DELIMITER, _FILLER = 9, 12  # what a packetiser leaves out (RFC 6184 5.6 and 12.1)
+
+
+def is_keyframe(picture: bytes) -> bool:
+    """Whether a decoder can begin with it."""
+    return starts_keyframe(picture)
 
 
 def packetize(picture: bytes, size: int) -> list[bytes]:

@@ -6,7 +6,7 @@ _INTER_PICTURE, _BEGIN, _END, _NO_LAYER_ABOVE = 0x40, 0x08, 0x04, 0x01
 def packetize(picture: bytes, size: int) -> list[bytes]:
     """The payloads of a picture, of `size` bytes at most."""
     room = size - 1
-    common = _NO_LAYER_ABOVE | (0 if _is_keyframe(picture) else _INTER_PICTURE)
+    common = _NO_LAYER_ABOVE | (0 if is_keyframe(picture) else _INTER_PICTURE)
     payloads = []
     for position in range(0, len(picture), room):
         flags = common | (0 if position else _BEGIN)
@@ -15,7 +15,7 @@ def packetize(picture: bytes, size: int) -> list[bytes]:
     return payloads
 
 
-def _is_keyframe(picture: bytes) -> bool:
-    """Going by the uncompressed header (VP9 bitstream 6.2), profiles 0 to 2: the frame marker, two
-    bits of profile, show_existing_frame, frame_type."""
+def is_keyframe(picture: bytes) -> bool:
+    """Whether a decoder can begin with it (VP9 bitstream 6.2, profiles 0 to 2): after the frame
+    marker and two bits of profile come show_existing_frame and frame_type."""
     return picture[0] & 0b0000_1100 == 0

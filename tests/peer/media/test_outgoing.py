@@ -23,7 +23,7 @@ from aiortc.rtp import (
     pack_remb_fci,
     unpack_header_extensions,
 )
-from av import VideoFrame
+from av import Packet, VideoFrame
 
 from peer import MediaDevices, MediaStreamTrack
 from peer.capture.clock import VIDEO_TIME_BASE
@@ -33,6 +33,7 @@ from peer.media import outgoing, rungs
 from peer.media import shared_encoder as shared_encoder_module
 from peer.media.outgoing import OutgoingStream, preferred_codecs, sendable_codecs
 from peer.media.rtp_packet import ABS_CAPTURE_TIME
+from peer.media.video_encoders import VideoEncoder
 
 from .loopback import EXTENSIONS, RTX_SSRC, SSRC, Viewer, parameters, viewer
 from .moving_pictures import RATE, number_in, picture
@@ -614,3 +615,27 @@ async def test_cameras_that_compress_are_asked_for_what_they_have(
     codecs = sendable_codecs("video")
     assert preferred_codecs(camera, codecs) == codecs
     assert preferred_codecs(None, codecs) == codecs
+
+
+async def test_a_foreign_track_may_bring_packets() -> None:
+    """As aiortc's player does that doesn't decode; who makes them may not say which are key."""
+
+    class Encoded(Foreign):
+        encoder = VideoEncoder("vp8")
+
+        async def recv(self) -> Any:
+            frame = await super().recv()
+            keyframe = self.number % 10 == 1
+            encoded = self.encoder.encode(frame, frame.pts or 0, RATE, keyframe=keyframe)
+            assert encoded is not None
+            packet = Packet(encoded.data)
+            packet.pts, packet.time_base = frame.pts, frame.time_base
+            return packet
+
+    async with viewer(parameters()) as one, viewer(parameters()) as other:
+        track = Encoded()
+        await watch(one, track)
+        numbers = [await one.number() for _ in range(5)]
+        await watch(other, track)
+        assert await other.number() is not None
+    assert numbers == list(range(numbers[0], numbers[0] + 5))  # type: ignore[operator, arg-type]

@@ -75,7 +75,8 @@ def test_pictures_come_out_as_they_went_in(name: str, size: int) -> None:
     for frame, timestamp in pictures(10):
         encoded = encoder.encode(frame, timestamp, RATE, keyframe=timestamp == 15000)
         assert encoded is not None
-        payloads = PACKETIZERS[name](encoded.data, size)
+        payloads = PACKETIZERS[name].packetize(encoded.data, size)
+        assert PACKETIZERS[name].is_keyframe(encoded.data) == encoded.keyframe
         assert max(map(len, payloads)) <= size
         assert len(payloads) > 1 or len(encoded.data) < size
         for decoded in decoder.decode(Packet(JOINERS[name](payloads))):

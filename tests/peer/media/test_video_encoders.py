@@ -1,0 +1,156 @@
+"""Encoders: sizes, rates, key frames, and what happens when one in hardware is not there."""
+
+import threading
+
+import av
+import pytest
+from av import CodecContext, Packet, VideoFrame
+
+from peer.media import video_encoders
+from peer.media.encoder_catalogue import (
+    CODECS,
+    Implementation,
+    implementations,
+    suitable_bitrate,
+    suitable_threads,
+)
+from peer.media.encoder_settings import settings
+from peer.media.video_encoders import VideoEncoder
+
+from .moving_pictures import RATE, number_in, picture, pictures
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_key_frames_are_made_when_asked_for_and_else_not(codec: str) -> None:
+    encoder = VideoEncoder(codec)
+    found = [encoder.encode(f, t, RATE, keyframe=t == 15000) for f, t in pictures(20)]
+    assert [n for n, one in enumerate(found) if one and one.keyframe] == [0, 5]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_a_decoder_left_in_a_frame_makes_no_key_frame(codec: str) -> None:
+    encoder = VideoEncoder(codec)
+    keyframes = 0
+    for frame, timestamp in pictures(5):
+        frame.pict_type = 1
+        encoded = encoder.encode(frame, timestamp, RATE, keyframe=False)
+        keyframes += encoded is not None and encoded.keyframe
+        assert frame.pict_type == 1, "the frame is others' too"
+    assert keyframes == 1
+
+
+def test_one_frame_can_be_encoded_by_several_at_a_time() -> None:
+    """An encoder's wishes are set in the frame, which all of them are given."""
+    frames = list(pictures(30))
+    made: dict[int, list[bool]] = {}
+
+    def work(every: int) -> None:
+        encoder = VideoEncoder("vp8")
+        made[every] = []
+        for number, (frame, timestamp) in enumerate(frames):
+            encoded = encoder.encode(frame, timestamp, RATE, keyframe=number % every == 0)
+            made[every].append(encoded is not None and encoded.keyframe)
+
+    threads = [threading.Thread(target=work, args=(every,)) for every in (2, 3, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for every, keyframes in made.items():
+        assert keyframes == [number % every == 0 for number in range(30)]
+
+
+def test_another_size_is_a_new_beginning() -> None:
+    encoder = VideoEncoder("h264")
+    assert encoder.encode(picture(0), 0, RATE, keyframe=False)
+    encoded = encoder.encode(picture(1, 480, 360), 3000, RATE, keyframe=False)
+    assert encoded is not None
+    assert (encoded.keyframe, encoded.width, encoded.height) == (True, 480, 360)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_pictures_are_scaled_down_to_even_sizes(codec: str) -> None:
+    encoder = VideoEncoder(codec, scale_down_by=3)
+    decoder = CodecContext.create({"av1": "libdav1d"}.get(codec, codec), "r")
+    found = []
+    for frame, timestamp in pictures(5, 656, 496):
+        encoded = encoder.encode(frame, timestamp, RATE, keyframe=False)
+        assert encoded is not None
+        assert (encoded.width, encoded.height) == (218, 164)
+        found += decoder.decode(Packet(encoded.data))
+    assert [number_in(one) for one in found if isinstance(one, VideoFrame)][:2] == [0, 1]
+
+
+def test_time_that_stands_still_or_goes_back_is_put_right() -> None:
+    encoder = VideoEncoder("vp8")
+    for timestamp in (3000, 3000, 0, 6000):
+        assert encoder.encode(picture(0), timestamp, RATE, keyframe=False)
+
+
+def test_another_frame_rate_is_told_to_the_encoder() -> None:
+    encoder = VideoEncoder("h264")
+    encoder.encode(picture(0), 0, 30, keyframe=False)
+    before = encoder.bitrate
+    same = encoder.encode(picture(1), 3000, 28, keyframe=False)
+    other = encoder.encode(picture(2), 6000, 15, keyframe=False)
+    assert same is not None
+    assert other is not None
+    assert (same.keyframe, other.keyframe) == (False, True)
+    assert encoder.bitrate < before
+
+
+def test_bitrates_grow_with_pictures_and_rate() -> None:
+    assert suitable_bitrate("vp8", 1280, 720, 30) == 2_000_000
+    sizes = [(160, 120), (320, 240), (640, 480), (1280, 720), (1920, 1080), (3840, 2160)]
+    rates = [suitable_bitrate("h264", *size, 30) for size in sizes]
+    assert rates == sorted(rates)
+    assert suitable_bitrate("h264", 1280, 720, 15) < suitable_bitrate("h264", 1280, 720, 60)
+    assert suitable_bitrate("av1", 1280, 720, 30) < suitable_bitrate("vp9", 1280, 720, 30)
+
+
+def test_threads_where_one_cannot_keep_up() -> None:
+    assert suitable_threads(1280, 720, 8) == 1
+    assert suitable_threads(1920, 1080, 8) == 2
+    assert suitable_threads(3840, 2160, 16) == 4
+    assert suitable_threads(3840, 2160, 2) == 1, "the others have work to do as well"
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "h264"])
+def test_screens_are_encoded_as_such(codec: str) -> None:
+    encoder = VideoEncoder(codec)
+    assert encoder.encode(picture(0), 0, RATE, keyframe=False, is_screen=True)
+    changed = encoder.encode(picture(1), 3000, RATE, keyframe=False, is_screen=False)
+    assert changed is not None
+    assert changed.keyframe
+
+
+def test_hardware_is_tried_when_asked_for_and_in_that_order() -> None:
+    names = [one.name for one in implementations("h264", ("h264_qsv", "unknown", "h264_nvenc"))]
+    assert names == ["h264_qsv", "h264_nvenc", "libx264"]
+    assert [one.name for one in implementations("vp8", ("h264_qsv",))] == ["libvpx"]
+
+
+def test_without_the_hardware_software_takes_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = Implementation("h264_nonexistent", {}, hardware=True)
+    software = implementations("h264")
+    monkeypatch.setattr(video_encoders, "implementations", lambda *_: [missing, *software])
+    encoder = VideoEncoder("h264")
+    assert encoder.encode(picture(0), 0, RATE, keyframe=False)
+    assert encoder.implementation == "libx264"
+    [record] = caplog.records
+    assert "h264_nonexistent" in record.getMessage()
+    assert encoder.encode(picture(1), 3000, RATE, keyframe=False)
+    assert len(caplog.records) == 1, "said once"
+
+
+def test_software_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Implementation("libx264", {"preset": "no such preset"})
+    monkeypatch.setattr(video_encoders, "implementations", lambda *_: [broken])
+    with pytest.raises(av.error.FFmpegError):
+        VideoEncoder("h264").encode(picture(0), 0, RATE, keyframe=False)
+
+
+def test_nothing_in_hardware_is_used_unasked() -> None:
+    assert settings.hardware == ()
