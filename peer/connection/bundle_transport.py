@@ -48,8 +48,10 @@ class BundleTransport:
     ) -> None:
         self.ice = IceTransport(ice_servers, relay_only=relay_only, allow_remote=allow_remote)
         self.dtls = DtlsTransport(self.ice, certificate)
+        self._certificate = certificate
         self.sctp: SctpTransport | None = None
-        self._connected, self._data_channel = connected, data_channel
+        self._changed, self._connected = changed, connected
+        self._data_channel = data_channel
         self._role: str | None = None
         self._controlling: bool | None = None
         self._remote: Section | None = None
@@ -135,8 +137,21 @@ class BundleTransport:
             self._controlling = offered or transport.ice.iceLite
         self._restarted = False
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
-            self._task.add_done_callback(_log_failure)
+            self._begin()
+
+    def replace_dtls(self, remote: Section) -> DtlsTransport:
+        """Begin another DTLS association on the same ICE transport: the other side has thrown the
+        one away that there was."""
+        self.dtls = DtlsTransport(self.ice, self._certificate)
+        self.dtls.on("statechange", self._changed)
+        self._remote = remote
+        if self._task is None or self._task.done():
+            self._begin()
+        return self.dtls
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(_log_failure)
 
     async def _run(self) -> None:
         """Bring everything up to what was accepted last."""

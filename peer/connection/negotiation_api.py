@@ -36,6 +36,8 @@ class NegotiationApi(RtpMediaApi):
         self._last_offer: str | None = None
         self._last_answer: str | None = None
         self._last_sdp: Sdp | None = None
+        self._carrier: str | None = None  # the mid of the section that describes the transport
+        self._carrier_rejected = False
 
     @property
     def signalingState(self) -> str:
@@ -225,6 +227,9 @@ class NegotiationApi(RtpMediaApi):
             await self._negotiated(transceiver, own, theirs, answer=own if local else theirs)
         assert jsep.current_remote is not None
         remote = jsep.current_remote.sdp
+        carrier = remote.section(self._carrier) if self._carrier is not None else None
+        self._carrier_rejected = carrier is not None and carrier.rejected
+        self._carrier = remote.transport.mid if remote.transport is not None else None
         if (transport := remote.transport) is not None:
             data = next((s for s in remote.sections if s.kind == "application"), None)
             if data is not None and (data.rejected or not jsep.has_data):
@@ -252,6 +257,24 @@ class NegotiationApi(RtpMediaApi):
             await transceiver.receiver._start(parameters, sender._ssrc)
         else:
             transceiver.receiver._pause()
+
+    async def _survive_rejection(self) -> bool:
+        """The other side has closed DTLS: go on, if that is because the section that described the
+        transport was rejected, while others stay.
+
+        Chromium then throws the transport away, and makes another with the same ICE parameters.
+        """
+        current = self._jsep.current_remote
+        remote = current.sdp.transport if current is not None else None
+        if not self._carrier_rejected or remote is None:
+            return False
+        self._carrier_rejected = False
+        dtls = self._transport.replace_dtls(remote)
+        self._packets.go_on_with(dtls)
+        for transceiver in self._jsep.transceivers:
+            transceiver.sender._transport = dtls
+            await transceiver.receiver._move_to(dtls)
+        return True
 
     async def _connected(self) -> None:
         for transceiver in self._jsep.transceivers:

@@ -225,12 +225,16 @@ class RTCPeerConnection(NegotiationApi, EventTarget, AsyncIOEventEmitter):
         ice, dtls = self._transport.ice, self._transport.dtls
         self._set_state("iceGathering", ice.gathering_state)
         self._set_state("iceConnection", ice.state)
-        if dtls.state == "closed":  # the other side has closed
+        if dtls.state == "closed":
+            self._keep(asyncio.ensure_future(self._remotely_closed()))
+            return
+        self._set_state("connection", _connection_state(ice.state, dtls.state))
+
+    async def _remotely_closed(self) -> None:
+        if not await self._survive_rejection() and not self._closed:
             self._begin_to_close()
             self._states.update(connection="closed", iceConnection="closed")
             self.dispatchEvent(Event("connectionstatechange"))
-            return
-        self._set_state("connection", _connection_state(ice.state, dtls.state))
 
     def _set_state(self, name: str, value: str) -> None:
         if self._states[name] != value:

@@ -97,6 +97,13 @@ class RTCRtpReceiver:
         self._receptive = True
         self._receiver.enable(True)
 
+    async def _move_to(self, transport: DtlsTransport) -> None:
+        """Receive over this transport from now on."""
+        self._transport = transport
+        self._receiver.setTransport(transport)
+        if self._parameters is not None:
+            await self._receiver.configure(self._parameters)
+
     def _pause(self) -> None:
         """Take nothing until `start()`."""
         self._receptive = False

@@ -11,7 +11,7 @@ import aiortc
 from ..capture.media_stream import MediaStream
 from ..errors import InvalidAccessError
 from ..events import Event
-from ..media.outgoing import PacketTransport
+from .aiortc_seam.srtp import SrtpTransport
 from .bundle_transport import BundleTransport
 from .events import RTCFailureEvent
 from .jsep import Jsep
@@ -32,7 +32,7 @@ class RtpMediaApi:
 
     _chain: OperationsChain
     _jsep: Jsep
-    _packets: PacketTransport
+    _packets: SrtpTransport
     _transport: BundleTransport
 
     def __init__(self) -> None:

@@ -167,6 +167,36 @@ async def test_what_the_browser_sends_is_muted_unmuted_and_ended(browser: Browse
         assert ours.connection.getTransceivers() == []
 
 
+async def test_the_rest_goes_on_when_the_page_stops_what_carried_the_transport(
+    browser: Browser, stream: MediaStream
+) -> None:
+    """Chromium then throws the transport away, and makes another."""
+    async with call(browser, polite=True, data=False) as ours:
+        await ours.page.evaluate(
+            "(peer.connection.addTransceiver('audio'),"
+            " peer.connection.addTrack(peer.video(), new MediaStream()), null)"
+        )
+        while len(ours.connection.getReceivers()) < 2:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+        track = remote_track(ours, "video")
+        await happens(track, "unmute")
+        [video] = stream.getVideoTracks()
+        ours.connection.addTrack(video, stream)  # on the same m-line, back
+        await ours.noted("unmute", "video")
+        await ours.page.evaluate("(peer.connection.getTransceivers()[0].stop(), null)")
+        await ours.page.wait_for(
+            "peer.connection.getTransceivers().length === 1"
+            " && peer.connection.connectionState === 'connected'"
+        )
+        await ours.plays()
+        arrived: list[int] = []
+        async with asyncio.timeout(10):
+            for _ in range(20):  # more than were waiting to be read
+                arrived.append((await track.recv()).pts)
+        assert arrived == sorted(arrived)
+        assert ours.connection.connectionState == "connected"
+
+
 async def test_ice_restarts_by_either_side_go_unnoticed(
     browser: Browser, stream: MediaStream
 ) -> None:
