@@ -72,8 +72,12 @@ async def running_peer(
     *arguments: str,
     command: Sequence[str] = (sys.executable, "-m", "peer"),
     env: Mapping[str, str] | None = None,
+    ready: re.Pattern[str] = _ADDRESS,
 ) -> AsyncIterator[PeerProcess]:
-    """Run a peer until the block is left; it is on the air when the block begins."""
+    """Run a peer until the block is left; it is on the air when the block begins.
+
+    :param ready: what it says then; its group is the peer's address.
+    """
     process = await asyncio.create_subprocess_exec(
         *command,
         *arguments,
@@ -84,9 +88,9 @@ async def running_peer(
     )
     peer = PeerProcess(process)
     try:
-        found = _ADDRESS.search(await peer.logged(_ADDRESS.pattern))
+        found = ready.search(await peer.logged(ready.pattern))
         assert found is not None
-        peer.url = found[1]
+        peer.url = found[1] if ready.groups else ""
         yield peer
     finally:
         if process.returncode is None:

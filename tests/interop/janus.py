@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ CONFIGURATION = {
         general: {{ json = "compact", ws = true, ws_ip = "127.0.0.1", ws_port = {port} }}
     """,
     "janus.plugin.videoroom.jcfg": """
-        room-{room}: {{ publishers = 2, videocodec = "h264,vp8,vp9", audiocodec = "opus" }}
+        room-{room}: {{ publishers = 2, videocodec = "vp8,h264", audiocodec = "opus" }}
     """,
 }
 
@@ -110,6 +110,26 @@ class JanusSession:
             "message", handle_id=handle, body=body, **({"jsep": jsep} if jsep else {})
         )
         return reply["plugindata"]["data"], reply.get("jsep")
+
+    async def subscribe(self, publisher: int, answer: Callable[[str], Awaitable[str]]) -> int:
+        """Be sent what a publisher of the room sends; returns the handle.
+
+        :param answer: gives the answer to Janus's offer.
+        """
+        handle = await self.attach()
+        _, offer = await self.message(
+            handle,
+            {
+                "request": "join",
+                "ptype": "subscriber",
+                "room": ROOM,
+                "streams": [{"feed": publisher}],
+            },
+        )
+        assert offer is not None
+        jsep = {"type": "answer", "sdp": await answer(offer["sdp"])}
+        await self.message(handle, {"request": "start"}, jsep)
+        return handle
 
     async def told(self, handle: int, kind: str) -> None:
         """Wait until Janus has said this of a handle: `webrtcup`, `hangup`, …"""
@@ -215,7 +235,13 @@ class WhipFront:
         self.token = token
         self.publishers: dict[int, int] = {}
         """Janus's name of a publisher, by the handle that the session's URL ends in."""
+        self._changed = asyncio.Condition()
         self._session = session
+
+    async def has(self, count: int) -> None:
+        """Wait until there are so many publishers."""
+        async with asyncio.timeout(ANSWER_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: len(self.publishers) == count)
 
     async def publish(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {self.token}":
@@ -233,7 +259,9 @@ class WhipFront:
             await self._session.request("detach", handle_id=handle)
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
         assert answer is not None
-        self.publishers[handle] = joined["id"]
+        async with self._changed:
+            self.publishers[handle] = joined["id"]
+            self._changed.notify_all()
         return web.Response(
             status=201,
             text=answer["sdp"],
@@ -254,7 +282,9 @@ class WhipFront:
 
     async def leave(self, request: web.Request) -> web.Response:
         handle = self._handle(request)
-        del self.publishers[handle]
+        async with self._changed:
+            del self.publishers[handle]
+            self._changed.notify_all()
         await self._session.request("detach", handle_id=handle)
         return web.Response()
 

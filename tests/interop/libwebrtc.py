@@ -52,6 +52,13 @@ class Endpoint:
         assert self.connection.local_description is not None
         return self.connection.local_description.sdp
 
+    async def answer(self, offer: str) -> str:
+        """The answer to an offer, with all candidates."""
+        await self.connection.set_remote_description(
+            webrtc.RTCSessionDescriptionInit(type="offer", sdp=offer)
+        )
+        return await self.description()
+
     async def sees(self, event: str) -> None:
         """Wait until this has happened."""
         async with asyncio.timeout(WAIT_SECONDS):

@@ -1,0 +1,87 @@
+"""FFmpeg publishes by WHIP: its muxer, which is in PyAV, sends to the peer."""
+
+import asyncio
+import datetime
+import re
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.e2e.peers import running_peer
+
+TOKEN = "0123456789abcdef"
+RATE = 30
+SECONDS = 3
+
+
+def make_certificate(folder: Path) -> dict[str, str]:
+    """A certificate as WebRTC wants it (RFC 8827 6.5).
+
+    What FFmpeg makes for itself when it was built with GnuTLS, as PyAV's is, is on the curve
+    P-224, which OpenSSL refuses.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ffmpeg")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return {"cert_file": str(folder / "cert.pem"), "key_file": str(folder / "key.pem")}
+
+
+def publish(url: str, options: dict[str, str]) -> None:
+    """Send three seconds of pictures and silence, in real time."""
+    with av.open(url, "w", format="whip", options={"authorization": TOKEN, **options}) as output:
+        video = output.add_stream(
+            "libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency"}
+        )
+        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
+        video.profile = "Baseline"
+        audio = output.add_stream("libopus", rate=48000, layout="stereo")
+        begun = time.monotonic()
+        for number in range(RATE * SECONDS):
+            picture = av.VideoFrame.from_ndarray(
+                np.full((720, 640), number, np.uint8), format="yuv420p"
+            )
+            picture.pts = number
+            output.mux(video.encode(picture))
+            for half in range(2):
+                sound = av.AudioFrame.from_ndarray(
+                    np.zeros((1, 2 * 800), np.int16), format="s16", layout="stereo"
+                )
+                sound.sample_rate = 48000
+                sound.pts = number * 1600 + half * 800
+                output.mux(audio.encode(sound))
+            time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+
+
+# Which side begins the DTLS handshake is FFmpeg's to say.
+@pytest.mark.parametrize("options", [{}, {"whip_flags": "dtls_active"}], ids=["passive", "active"])
+async def test_the_peer_records_what_it_sends(tmp_path: Path, options: dict[str, str]) -> None:
+    if "whip" not in av.formats_available:
+        pytest.skip("this PyAV has no whip muxer")
+    record = tmp_path / "received.mp4"
+    arguments = ("--answer", "--port", "0", "--publish-token", TOKEN, "--record", str(record))
+    async with running_peer(*arguments, ready=re.compile(r"Send to (http\S+)")) as peer:
+        options = options | make_certificate(tmp_path)
+        await asyncio.to_thread(publish, peer.url, options)
+        await peer.logged("is over")
+        assert await peer.leave() == 0
+    with av.open(record) as container:
+        assert {stream.type for stream in container.streams} == {"audio", "video"}
+        pictures = sum(1 for _ in container.decode(video=0))
+    assert pictures > RATE * SECONDS // 2
