@@ -296,6 +296,9 @@ class _Viewer:
                 transceiver.direction = "inactive"  # what the viewer would send is not wanted
         if not any(one.sender.track is not None for one in transceivers):
             raise OfferRejected("the offer asks for none of the kinds that are on the air")
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.mid is None and not transceiver.stopped and not self._session.offers:
+                transceiver.stop()  # what the viewer did not ask for is not pressed on him
 
     def ended(self, track: aiortc.MediaStreamTrack, *, is_last: bool) -> None:
         """A track has ended: tell the viewer, in the way that its session has."""

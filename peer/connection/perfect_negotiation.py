@@ -46,7 +46,7 @@ class Negotiation:
         self._work: asyncio.Queue[object] = asyncio.Queue(_BACKLOG)
         self._needed = False
         self._over = False
-        self._offered = False
+        self._offered = self._heard = False
         self._ignoring = False
         self._told: str = ""
         self._settled = asyncio.Event()
@@ -95,8 +95,8 @@ class Negotiation:
 
     def _negotiation_needed(self, event: Event) -> None:
         session = self._session
-        may_offer = session.renegotiates or (session.offers and not self._offered)
-        if may_offer:
+        begun = self._offered or self._heard
+        if session.renegotiates if begun else session.offers:
             self._want_offer()
 
     def _want_offer(self) -> None:
@@ -120,6 +120,7 @@ class Negotiation:
 
     async def _described(self, message: Description) -> None:
         connection = self._connection
+        self._heard = True
         collides = message.type == "offer" and connection.signalingState == "have-local-offer"
         self._ignoring = collides and not self._session.polite
         if self._ignoring:

@@ -5,7 +5,8 @@ Needs of `aiortc.RTCDtlsTransport`: `_handle_rtp_data(data, arrival_time_ms)` an
 which sends what OpenSSL wants to say; `_role`; `_rtp_header_extensions_map`;
 `_rtp_router` with `route_rtp()`, `route_rtcp()`, `ssrc_table` and `mid_table`; `_set_role(role)`;
 `_ssl`, whose peer has a certificate after the handshake; the counters `__tx_bytes`, `__tx_packets`,
-`__rx_bytes` and `__rx_packets`; and of `RTCCertificate`: `_cert`.
+`__rx_bytes` and `__rx_packets`; and of `RTCCertificate`: `_cert`, `_key`
+and `_create_ssl_context(srtp_profiles)`.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiortc import RTCCertificate, RTCDtlsTransport
+from aiortc.rtcdtlstransport import SRTPProtectionProfile
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
@@ -27,6 +29,7 @@ from aiortc.rtp import (
     unpack_remb_fci,
 )
 from cryptography import x509
+from OpenSSL import SSL
 
 from .ice import IceTransport
 
@@ -57,11 +60,29 @@ _LONGEST_RECORD = 1500
 _COUNTERS = ("tx_bytes", "tx_packets", "rx_bytes", "rx_packets")
 
 
+CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"
+    b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
+)
+"""aiortc's, and the same for the RSA certificates that GStreamer has."""
+
+
+class _Certificate(RTCCertificate):
+    """A certificate whose DTLS takes other sides' RSA certificates, too."""
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS)
+        return context
+
+
 class DtlsTransport(RTCDtlsTransport):
     """One DTLS association, over which everything of a connection goes."""
 
     def __init__(self, ice: IceTransport, certificate: RTCCertificate) -> None:
-        super().__init__(ice, [certificate])  # type: ignore[arg-type]  # it uses what both have
+        own = _Certificate(certificate._key, certificate._cert)
+        super().__init__(ice, [own])  # type: ignore[arg-type]  # it uses what both have
         self._certificate = certificate
         self._rtcp_handlers: dict[int, RtcpHandler] = {}
         self._hello = b""

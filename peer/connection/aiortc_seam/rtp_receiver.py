@@ -152,7 +152,7 @@ class RtpReceiver(RTCRtpReceiver):
             self._decoders.append(thread)
 
     def _handle_disconnect(self) -> None:
-        """aiortc stops decoding for good here; whether that is the end is the connection's to say."""
+        """aiortc stops decoding for good here: the end is the connection's to say."""
 
     async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         if self._enabled:

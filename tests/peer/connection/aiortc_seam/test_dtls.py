@@ -1,10 +1,16 @@
 """What the seam needs of aiortc's DTLS transport: fails when a release changes it."""
 
 import asyncio
+import contextlib
+import datetime
 import inspect
+from collections.abc import AsyncIterator
 
 import aiortc
 from aiortc import RTCCertificate, RTCDtlsParameters, rtp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from peer.connection.aiortc_seam.dtls import DtlsTransport, _reported
 from peer.connection.aiortc_seam.ice import IceTransport
@@ -69,21 +75,11 @@ async def test_the_first_flight_is_said_again() -> None:
             heard.set()
             await super()._send(data)
 
-    first, second = Deaf(), IceTransport()
-    client = DtlsTransport(first, RTCCertificate.generateCertificate())
-    server = DtlsTransport(second, RTCCertificate.generateCertificate())
-    client.set_role("client")
-    server.set_role("server")
-    try:
-        await asyncio.gather(first.gather(), second.gather())
-        for candidate in second.candidates:
-            await first.add_remote_candidate(candidate)
-        for candidate in first.candidates:
-            await second.add_remote_candidate(candidate)
-        await asyncio.gather(
-            first.start(second.parameters, controlling=True),
-            second.start(first.parameters, controlling=False),
-        )
+    async with connected_ice(Deaf()) as (first, second):
+        client = DtlsTransport(first, RTCCertificate.generateCertificate())
+        server = DtlsTransport(second, RTCCertificate.generateCertificate())
+        client.set_role("client")
+        server.set_role("server")
         # OpenSSL by itself says it for the third time after 3 seconds.
         async with asyncio.timeout(2.5):
             await asyncio.gather(
@@ -92,7 +88,54 @@ async def test_the_first_flight_is_said_again() -> None:
             )
         assert (client.state, server.state) == ("connected", "connected")
         assert heard.is_set()
+        await client.stop()
+        await server.stop()
+
+
+async def test_other_sides_may_have_rsa_certificates() -> None:
+    """As GStreamer's webrtcbin has; aiortc by itself offers no cipher for them."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "rsa")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    async with connected_ice() as (first, second):
+        client = DtlsTransport(first, RTCCertificate.generateCertificate())
+        server = DtlsTransport(second, RTCCertificate(key, certificate))  # type: ignore[arg-type]
+        client.set_role("client")
+        server.set_role("server")
+        await asyncio.gather(
+            client.start(RTCDtlsParameters(server.getLocalParameters().fingerprints)),
+            server.start(RTCDtlsParameters(client.getLocalParameters().fingerprints)),
+        )
+        assert (client.state, server.state) == ("connected", "connected")
+        await client.stop()
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def connected_ice(
+    first: IceTransport | None = None,
+) -> AsyncIterator[tuple[IceTransport, IceTransport]]:
+    first, second = first or IceTransport(), IceTransport()
+    try:
+        await asyncio.gather(first.gather(), second.gather())
+        for ours, theirs in ((first, second), (second, first)):
+            for candidate in theirs.candidates:
+                await ours.add_remote_candidate(candidate)
+        await asyncio.gather(
+            first.start(second.parameters, controlling=True),
+            second.start(first.parameters, controlling=False),
+        )
+        yield first, second
     finally:
-        for dtls, ice in ((client, first), (server, second)):
-            await dtls.stop()
-            await ice.stop()
+        await first.stop()
+        await second.stop()
