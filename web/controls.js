@@ -32,6 +32,13 @@ export class Controls {
     this.#channel = channel;
     channel.addEventListener("message", ({ data }) => this.#received(channel, data));
     channel.addEventListener("close", () => this.#channel === channel && this.detach());
+    this.refresh();
+  }
+
+  // The camera may be another one, or be back: ask what it can do.
+  refresh() {
+    const channel = this.#channel;
+    if (channel === null) return;
     this.#request("describe").then(
       (description) => this.#channel === channel && this.#build(description),
       (error) => this.#say(error.message),

@@ -31,6 +31,11 @@ export class Details {
     });
   }
 
+  // Nothing arrives: what it was like before is no fact any more.
+  clear() {
+    for (const row of this.#rows) row.shown.textContent = "–";
+  }
+
   show(sample) {
     for (const row of this.#rows) {
       row.shown.textContent = row.text(sample);

@@ -4,13 +4,16 @@ export class Statistics {
   // Rates are differences between two samples, so the first sample has none.
   #before = null;
 
-  async sample(connection) {
+  // track: the video track that is looked at, null when there is none.
+  async sample(connection, track) {
     const reports = [...(await connection.getStats()).values()];
-    const video = reports.find((r) => r.type === "inbound-rtp" && r.kind === "video");
-    const audio = reports.find((r) => r.type === "inbound-rtp" && r.kind === "audio");
+    const inbound = reports.filter((r) => r.type === "inbound-rtp");
+    const video = inbound.find((r) => r.kind === "video" && r.trackIdentifier === track?.id);
+    const audio = inbound.findLast((r) => r.kind === "audio");
     const pair = reports.find((r) => r.type === "candidate-pair" && r.nominated && r.state === "succeeded");
     const codec = reports.find((r) => r.id === video?.codecId);
     const now = {
+      id: video?.id,
       time: performance.now(),
       frames: video?.framesDecoded ?? 0,
       bytes: (video?.bytesReceived ?? 0) + (audio?.bytesReceived ?? 0),
@@ -21,7 +24,7 @@ export class Statistics {
     };
     const before = this.#before;
     this.#before = now;
-    if (before === null) return null;
+    if (before === null || before.id !== now.id) return null;
     const seconds = (now.time - before.time) / 1000;
     const packets = now.packets - before.packets;
     const lost = Math.max(0, now.lost - before.lost);
@@ -36,7 +39,6 @@ export class Statistics {
       loss: packets + lost > 0 ? lost / (packets + lost) : 0,
       roundTrip: pair?.currentRoundTripTime,
       buffer: emitted > 0 ? (now.delay - before.delay) / emitted : undefined,
-      hasVideo: video !== undefined,
     };
   }
 }

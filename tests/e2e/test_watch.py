@@ -85,6 +85,8 @@ async def test_leaving_in_order_is_seen_by_the_page(chromium: Browser, number: i
         page = await live(chromium, peer.url)
         assert await peer.leave(number) == 0
         await page.wait_for('document.documentElement.dataset.state === "reconnecting"')
+        said = await page.evaluate('document.getElementById("status-text").textContent')
+        assert said == "The other side has left"
         assert any("closed Cam A" in line for line in peer.log)
         assert any("closed Mic A" in line for line in peer.log)
         assert not any("Traceback" in line for line in peer.log)
@@ -109,6 +111,21 @@ async def test_the_page_comes_back_when_the_peer_does(chromium: Browser) -> None
         page = await live(chromium, peer.url)
         port = peer.url.split(":")[2].split("/")[0]
     await page.wait_for('document.documentElement.dataset.state === "reconnecting"')
+    async with running_peer("--fake", "--port", port, *token):
+        await page.wait_for('document.documentElement.dataset.state === "live"', timeout=30)
+        await page.close()
+
+
+async def test_a_killed_peer_is_lost_and_found(browser: Browser) -> None:
+    token = ("--token", "abcdefghijklmnop")
+    async with running_peer("--fake", "--port", "0", *token) as peer:
+        page = await live(browser, peer.url)
+        port = peer.url.split(":")[2].split("/")[0]
+        peer.process.kill()
+        await peer.process.wait()
+        await page.wait_for(
+            'document.getElementById("status-text").textContent === "Connection lost"'
+        )
     async with running_peer("--fake", "--port", port, *token):
         await page.wait_for('document.documentElement.dataset.state === "live"', timeout=30)
         await page.close()

@@ -1,0 +1,113 @@
+"""A browser calls: its own camera and microphone reach this process."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from peer.connection.remote_track import RemoteTrack
+from peer.receiver import Receiver
+from signaling import (
+    LocalClient,
+    PeerRole,
+    ServerConfig,
+    SignalingServer,
+    SignalingSession,
+    generate_token,
+)
+
+from .browsers import Browser
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MESSAGE = "document.getElementById('call-message').textContent"
+CLICK = "document.getElementById('call').click()"
+
+
+class Called:
+    """The side that is called."""
+
+    def __init__(self, server: SignalingServer) -> None:
+        self.server = server
+        self.tracks: asyncio.Queue[RemoteTrack] = asyncio.Queue()
+
+    def take(self, track: RemoteTrack, session: SignalingSession) -> None:
+        self.tracks.put_nowait(track)
+
+    def url(self, token: str | None) -> str:
+        return f"{self.server.url.partition('#')[0]}#t={token}"
+
+
+@contextlib.asynccontextmanager
+async def called() -> AsyncIterator[Called]:
+    config = ServerConfig(port=0, token=generate_token(), publish_token=generate_token())
+    server = SignalingServer(config)
+    await server.start()
+    side = Called(server)
+    receiver = Receiver(on_track=side.take)
+    client = LocalClient(server.hub, "receiver", roles={PeerRole.CONSUMER})
+    await client.start()
+    serving = asyncio.create_task(receiver.serve(client))
+    try:
+        yield side
+    finally:
+        await receiver.close()
+        await client.close()
+        await serving
+        await server.stop()
+
+
+async def ended(track: RemoteTrack) -> None:
+    event = asyncio.Event()
+    track.addEventListener("ended", lambda _: event.set())
+    if track.readyState == "live":
+        async with asyncio.timeout(10):
+            await event.wait()
+
+
+async def test_a_browser_calls_and_hangs_up(browser: Browser) -> None:
+    async with called() as side:
+        page = await browser.open(side.url(side.server.config.publish_token))
+        await page.wait_for("!document.getElementById('call').hidden")
+        await page.evaluate(CLICK)
+        await page.wait_for(f"{MESSAGE} === 'On the air'")
+        async with asyncio.timeout(10):
+            tracks = [await side.tracks.get() for _ in range(2)]
+            for track in tracks:
+                await track.recv()
+        assert {track.kind for track in tracks} == {"audio", "video"}
+        assert await page.evaluate("document.getElementById('own').videoWidth > 0")
+        await page.evaluate(CLICK)
+        for track in tracks:
+            await ended(track)
+        await page.wait_for("document.getElementById('own').hidden")
+        assert await page.evaluate(MESSAGE) == ""
+        # And once more.
+        await page.evaluate(CLICK)
+        async with asyncio.timeout(10):
+            await (await side.tracks.get()).recv()
+        assert page.errors == []
+        await page.close()
+
+
+async def test_who_is_called_leaves(browser: Browser) -> None:
+    async with called() as side:
+        page = await browser.open(side.url(side.server.config.publish_token))
+        await page.wait_for("!document.getElementById('call').hidden")
+        await page.evaluate(CLICK)
+        await page.wait_for(f"{MESSAGE} === 'On the air'")
+    await page.wait_for("document.getElementById('own').srcObject === null")
+    assert await page.evaluate(MESSAGE) == "The other side has hung up."
+    await page.close()
+
+
+async def test_who_may_only_watch_is_told_so(chromium: Browser) -> None:
+    async with called() as side:
+        page = await chromium.open(side.url(side.server.config.token))
+        await page.wait_for("!document.getElementById('call').hidden")
+        await page.evaluate(CLICK)
+        await page.wait_for(f"{MESSAGE} === 'The token does not let you call.'")
+        assert await page.evaluate("document.getElementById('own').srcObject") is None
+        assert page.errors == []
+        await page.close()
