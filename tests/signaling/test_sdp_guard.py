@@ -125,6 +125,11 @@ def test_a_data_channel_alone_is_a_description_but_no_offer_to_watch() -> None:
         check_offer(data.encode(), LIMITS)
 
 
+def test_a_description_has_so_many_bytes() -> None:
+    with pytest.raises(OfferTooLarge, match="bytes"):
+        check_description(OFFER + "a=x:" + "\u00e4" * (LIMITS.body // 2), LIMITS)
+
+
 def test_an_answer_that_rejects_everything_needs_no_transport() -> None:
     bare = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video {port} X 0\r\n{more}"
     check_description(bare.format(port=0, more=""), LIMITS)

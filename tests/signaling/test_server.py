@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -234,11 +235,25 @@ async def test_an_idle_connection_is_closed(server: SignalingServer) -> None:
             await reader.readexactly(1)
 
 
+async def test_a_connection_that_idles_after_a_request_is_closed(server: SignalingServer) -> None:
+    async with connection(server) as (reader, writer), asyncio.timeout(10):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+
+
 async def test_dripped_headers_are_cut_off(server: SignalingServer) -> None:
-    async with connection(server) as (reader, writer):
-        writer.write(b"GET / HTTP/1.1\r\nHost: local")
+    async with connection(server) as (reader, writer), asyncio.timeout(10):
+
+        async def drip() -> None:
+            writer.write(b"GET / HTTP/1.1\r\nHost: local")
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(LIMITS.header_timeout / 10)
+
+        dripping = asyncio.create_task(drip())
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await reader.readexactly(1)
+        dripping.cancel()
 
 
 async def test_a_stalled_body_is_a_time_out(server: SignalingServer, producer: StubPeer) -> None:
@@ -263,6 +278,20 @@ async def test_connections_are_capped_per_address(server: SignalingServer) -> No
             assert (await reader.readline()).split()[1] == b"200"
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await refused.readexactly(1)
+
+
+async def test_connections_are_capped_in_all() -> None:
+    limits = replace(LIMITS, connections=1)
+    server = SignalingServer(ServerConfig(port=0, token=TOKEN, limits=limits))
+    await server.start()
+    async with connection(server) as (served, asks):
+        asks.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await served.readline()).split()[1] == b"200"
+        other = await asyncio.open_connection("127.0.0.1", server.port, local_addr=("127.0.0.2", 0))
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await other[0].readexactly(1)
+        other[1].close()
+    await server.stop()
 
 
 async def test_the_page_carries_its_policy(http: aiohttp.ClientSession) -> None:
