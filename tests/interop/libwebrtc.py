@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urldefrag, urljoin
 
 import aiohttp
@@ -30,11 +30,14 @@ class Endpoint:
         """Data channels that the other side made, by label."""
         self.events: list[str] = []
         """States of the connection, and events of tracks such as `video ended`, in order."""
+        self.on_candidate: Callable[[dict[str, object]], None] | None = None
+        """What is called with each candidate that is found."""
         self._news = asyncio.Event()
         self._transports: list[webrtc.RTCDtlsTransport] = []
         self.connection.on("connectionstatechange", lambda _: self._saw(self._state))
         self.connection.on("track", self._on_track)
         self.connection.on("datachannel", self._on_channel)
+        self.connection.on("icecandidate", self._on_candidate)
 
     @property
     def _state(self) -> str:
@@ -105,6 +108,16 @@ class Endpoint:
         if (transport := event.receiver.transport) is not None and not self._transports:
             self._transports.append(transport)
             transport.on("statechange", lambda _: self._saw(f"dtls {transport.state.value}"))
+
+    def _on_candidate(self, event: webrtc.RTCPeerConnectionIceEvent) -> None:
+        if self.on_candidate is not None and (one := event.candidate) is not None:
+            self.on_candidate(
+                {
+                    "candidate": one.candidate,
+                    "sdpMid": one.sdp_mid,
+                    "sdpMLineIndex": one.sdp_m_line_index,
+                }
+            )
 
     def _on_channel(self, event: webrtc.RTCDataChannelEvent) -> None:
         self.channels[event.channel.label] = event.channel

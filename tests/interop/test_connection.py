@@ -9,6 +9,7 @@ import aiortc
 import pytest
 
 from peer import MediaStreamTrack
+from peer.connection.events import RTCPeerConnectionIceEvent
 from peer.connection.rtc_peer_connection import RTCPeerConnection
 from peer.devices import barcode
 from tests.peer.connection.pairs import WAIT, Diary, captured
@@ -40,6 +41,11 @@ async def answered(ours: RTCPeerConnection, theirs: Endpoint) -> None:
     await ours.setRemoteDescription(
         aiortc.RTCSessionDescription(await theirs.description(), "offer")
     )
+    await answer(ours, theirs)
+
+
+async def answer(ours: RTCPeerConnection, theirs: Endpoint) -> None:
+    """Our answer to an offer that has come."""
     await ours.setLocalDescription()
     await gathered(ours)
     await theirs.connection.set_remote_description(
@@ -61,6 +67,32 @@ async def ends() -> AsyncIterator[tuple[RTCPeerConnection, Endpoint]]:
     finally:
         await ours.close()
         theirs.connection.close()
+
+
+@contextlib.asynccontextmanager
+async def trickling(ours: RTCPeerConnection, theirs: Endpoint) -> AsyncIterator[None]:
+    """Each side is told of the other's candidates that come after the first description."""
+    async with asyncio.TaskGroup() as tasks:
+
+        def found(event: RTCPeerConnectionIceEvent) -> None:
+            one = event.candidate
+            if one is not None and theirs.connection.remote_description is not None:
+                candidate = webrtc.RTCIceCandidateInit(
+                    candidate=getattr(one, "candidate", ""),
+                    sdp_mid=one.sdpMid,
+                    sdp_m_line_index=one.sdpMLineIndex,
+                )
+                tasks.create_task(theirs.connection.add_ice_candidate(candidate))
+
+        def found_there(one: dict[str, object]) -> None:
+            if ours.remoteDescription is not None:
+                tasks.create_task(ours.addIceCandidate(one))
+
+        ours.addEventListener("icecandidate", found)
+        theirs.on_candidate = found_there
+        yield
+        ours.removeEventListener("icecandidate", found)
+        theirs.on_candidate = None
 
 
 def in_order(stamps: list[barcode.Stamp]) -> bool:
@@ -191,3 +223,40 @@ async def test_messages_go_both_ways() -> None:
             channel.send(message)
             async with asyncio.timeout(WAIT):
                 assert await received.get() == message
+
+
+async def test_the_rest_outlives_the_section_that_carried_the_transport() -> None:
+    async with captured() as stream, ends() as (ours, theirs), trickling(ours, theirs):
+        for kind in ("audio", "video"):
+            theirs.connection.add_transceiver(kind)
+        for track in (*stream.getAudioTracks(), *stream.getVideoTracks()):
+            ours.addTrack(track, stream)
+        await answered(ours, theirs)
+        await theirs.sees("video unmute")
+        # Their engine throws the first section's transport away, and gathers anew for the next.
+        theirs.connection.get_transceivers()[0].stop()
+        await answered(ours, theirs)
+        assert in_order(await theirs.stamps(8))
+        assert ours.connectionState == "connected"
+
+
+@pytest.mark.parametrize("polite", [True, False], ids=["we-give-way", "they-give-way"])
+async def test_offers_that_collide(polite: bool) -> None:
+    async with captured() as stream, ends() as (ours, theirs):
+        ours.createDataChannel("first")
+        await offered(ours, theirs)
+        ours.addTrack(stream.getVideoTracks()[0], stream)
+        theirs.connection.add_transceiver("audio")
+        await ours.setLocalDescription()
+        offer = await theirs.description()
+        if polite:
+            await ours.setRemoteDescription(aiortc.RTCSessionDescription(offer, "offer"))
+            await answer(ours, theirs)
+            await offered(ours, theirs)
+        else:
+            text = await theirs.answer(described(ours))
+            await ours.setRemoteDescription(aiortc.RTCSessionDescription(text, "answer"))
+            await answered(ours, theirs)
+        await theirs.sees("video unmute")
+        assert in_order(await theirs.stamps(8))
+        assert len(ours.getTransceivers()) == 2

@@ -1,7 +1,9 @@
 """The npm package gstwebrtc-api, GStreamer's own client for browsers, at the signalling server."""
 
 import json
+import re
 import sys
+from itertools import pairwise
 from urllib.parse import urldefrag, urljoin
 
 import pytest
@@ -42,7 +44,9 @@ CONSUME = """producerId => {
 }"""
 PRODUCE = """async () => {
     const stream = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
-    window.session = api.createProducerSession(stream);
+    window.session = CONSUMER
+        ? api.createProducerSessionForConsumer(stream, CONSUMER)
+        : api.createProducerSession(stream);
     session.addEventListener("error", event => console.error(event.message, event.error));
     session.start();
 }"""
@@ -66,9 +70,41 @@ async def consume(page: Page, producer: str, options: str = "null") -> None:
     await page.evaluate(f"() => ({CONSUME.replace('OPTIONS', options)})({json.dumps(producer)})")
 
 
-@pytest.mark.parametrize(
-    "options", ["null", '{"offerToReceiveVideo": 1, "offerToReceiveAudio": 1}']
-)
+OFFERS = ["null", '{"offerToReceiveVideo": 1, "offerToReceiveAudio": 1}']
+"""What it offers itself, if anything."""
+
+
+@pytest.mark.parametrize("options", OFFERS)
+async def test_it_watches_the_camera_until_the_peer_leaves(chromium: Browser, options: str) -> None:
+    async with running_peer("--fake", "--port", "0", "--video", "640x480") as peer:
+        page = await connected(chromium, peer.url)
+        await page.wait_for("api.getAvailableProducers().length > 0")
+        [name] = await page.evaluate("api.getAvailableProducers().map(producer => producer.id)")
+        await consume(page, name, options)
+        seen = await pictures(page, 20)
+        assert {(picture["width"], picture["height"]) for picture in seen} == {(640, 480)}
+        numbers = [picture["frame"] for picture in seen if picture["frame"] is not None]
+        assert len(numbers) >= 15, f"the barcode can be read: {seen}"
+        assert all(later > earlier for earlier, later in pairwise(numbers)), "in order, and moving"
+        assert page.errors == []
+        assert await peer.leave() == 0
+        await page.wait_for("session.state === 3")
+        await page.close()
+
+
+async def test_the_peer_receives_what_it_sends(chromium: Browser) -> None:
+    arguments = ("--answer", "--port", "0", "--publish-token", "0123456789abcdef")
+    async with running_peer(*arguments, ready=re.compile(r"Send to (http\S+/)")) as peer:
+        page = await connected(chromium, f"{peer.url}#t=0123456789abcdef")
+        await page.evaluate(PRODUCE.replace("CONSUMER", '"receiver"'))
+        await peer.logged("picture is 640x480")
+        await page.evaluate("session.close()")
+        await peer.logged("is over")
+        assert page.errors == []
+        await page.close()
+
+
+@pytest.mark.parametrize("options", OFFERS)
 async def test_it_watches_gstreamer(chromium: Browser, options: str) -> None:
     async with running_peer("--port", "0", command=SERVER) as server:
         page = await connected(chromium, server.url)
@@ -85,7 +121,7 @@ async def test_it_watches_gstreamer(chromium: Browser, options: str) -> None:
 async def test_gstreamer_watches_it(chromium: Browser) -> None:
     async with running_peer("--port", "0", command=SERVER) as server:
         page = await connected(chromium, server.url)
-        await page.evaluate(PRODUCE)
+        await page.evaluate(PRODUCE.replace("CONSUMER", "null"))
         await page.wait_for("session.state === 2")
         async with webrtcbin(server.url, "consumer", await page.evaluate("peerId")) as consumer:
             await consumer.sees("picture", 10)

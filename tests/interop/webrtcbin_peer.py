@@ -5,6 +5,7 @@ a signalling server and on standard output go those to it, as they are on its We
 with `event` instead of `type` tells the test what was seen, the first that GStreamer is all there.
 
     webrtcbin_peer.py producer            sends VP8 and Opus to whoever asks: offers, or answers
+    webrtcbin_peer.py producer PEER       sends them to a consumer, whether it asked or not
     webrtcbin_peer.py consumer            takes what others send to it
     webrtcbin_peer.py consumer PEER       asks a producer for a session, and answers its offer
     webrtcbin_peer.py offering PEER       the same, but makes the offer itself
@@ -210,6 +211,8 @@ class Peer:
                 )
             case "peerStatusChanged" if message["peerId"] == self.id:
                 say(event="registered")
+                if self.role == "producer" and self.other is not None:
+                    say(type="startSession", peerId=self.other)
             case "welcome":
                 self.id = message["peerId"]
                 say(type="setPeerStatus", roles=["consumer", "listener"], meta={})
