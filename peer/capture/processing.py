@@ -2,7 +2,7 @@
 
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from ..constraints.geometry import crop_rectangle
@@ -38,7 +38,9 @@ def _reformat(frame: VideoFrame, width: int, height: int) -> VideoFrame:
     if is_done(frame, width, height):
         return frame
     other_matrix = frame.colorspace in OTHER_MATRICES
-    return frame.reformat(
+    # One of its own: a frame's is shared by all threads that have the frame, and breaks down there.
+    return VideoReformatter().reformat(
+        frame,
         width=width,
         height=height,
         format=PIXEL_FORMAT,

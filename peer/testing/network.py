@@ -89,6 +89,7 @@ class End(asyncio.DatagramProtocol):
         self.address: Address
         """Where this end's peer finds the other."""
         self._peer: Address | None = None
+        self._ports: set[int] = set()
         self._transport: asyncio.DatagramTransport
         self._under_way: deque[tuple[float, bytes]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -96,8 +97,7 @@ class End(asyncio.DatagramProtocol):
     def hide(self, sdp: str) -> str:
         """This end's peer's description for the other peer, which finds it over the line only.
 
-        Its first UDP candidate is the address that the line leads to; there has to be one there
-        when no candidates are trickled.
+        The line leads to its first UDP candidate over IPv4.
         """
         lines = []
         for line in sdp.splitlines():
@@ -112,12 +112,13 @@ class End(asyncio.DatagramProtocol):
         found = _CANDIDATE.match(candidate)
         if found is None or found["transport"].lower() != "udp" or found["component"] != "1":
             return None
-        if ":" in found["host"] or found["host"].endswith(".local"):
+        host, port = found["host"], int(found["port"])
+        if ":" in host or self._peer not in (None, (host, port)):
             return None
-        address = (found["host"], int(found["port"]))
-        self._peer = self._peer or address
-        if address != self._peer:
-            return None
+        if host.endswith(".local"):
+            self._ports.add(port)  # a browser that hides its address until it sends
+        else:
+            self._peer = (host, port)
         host, port = self.other.address
         return f"candidate:line 1 udp 2130706431 {host} {port} typ host"
 
@@ -133,6 +134,8 @@ class End(asyncio.DatagramProtocol):
         self.address = transport.get_extra_info("sockname")
 
     def datagram_received(self, data: bytes, address: Address) -> None:
+        if self._peer is None and address[1] in self._ports:
+            self._peer = address
         if address != self._peer:
             return  # from another of its sockets, which nobody knows of
         loop = asyncio.get_running_loop()
