@@ -16,6 +16,7 @@ import av.error
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, Packet, VideoFrame
 
+from ..capture.media_stream_track import MediaStreamTrack
 from ..errors import InvalidStateError
 from .recording_file import RecordingFile, format_for
 from .track_reader import open_reader
@@ -135,9 +136,12 @@ class Recorder:
 
     async def _pump(self, track: aiortc.MediaStreamTrack) -> None:
         reader = open_reader(track)
+        clock = None if isinstance(track, MediaStreamTrack) else _LeastDelay()
         try:
             while True:
                 media, at = await reader.read()
+                if clock is not None:
+                    at = clock.capture_time(at, time.monotonic())
                 if isinstance(media, Packet):
                     logger.warning("%s: what is encoded already is not recorded", self._path.name)
                     return
@@ -148,6 +152,7 @@ class Recorder:
             logger.warning("%s: a track failed: %r", self._path.name, error)
         finally:
             reader.close()
+            self._tracks.pop(track, None)
 
     # In the thread.
 
@@ -221,6 +226,22 @@ class Recorder:
         # asyncio's way of saying that the loop is closed: nobody is left to be told.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback)
+
+
+class _LeastDelay:
+    """When the frames of a foreign track were captured.
+
+    Its reader thinks that the first one was not delayed, which is a busy moment; the one that was
+    delayed least is nearer to the truth, and so sound and pictures come together.
+    """
+
+    def __init__(self) -> None:
+        self._correction = 0.0
+
+    def capture_time(self, supposed: float, arrived: float) -> float:
+        """As `time.monotonic()`, of which both arguments are times, too."""
+        self._correction = min(self._correction, arrived - supposed)
+        return supposed + self._correction
 
 
 class _Backlog:

@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from ..capture.clock import VIDEO_TIME_BASE, sample_number
 from ..capture.processing import PIXEL_FORMAT, black, pixels, scale
 from ..capture.sound import FRAME_DURATION, AudioFramer
-from .video_encoders import suitable_bitrate
+from .encoder_catalogue import suitable_bitrate
 
 SAMPLE_RATE = 48000
 CHANNELS = 2

@@ -34,7 +34,15 @@ from signaling.auth import Grant
 from signaling.clients import WhepClient, WhipClient
 from signaling.protocol import EndSession, PeerMessage, ServerMessage, StartSession
 
-from .media.recordings import RATE, mark_in_sound, names, numbers, pictures, pitch, sound
+from .media.recordings import (
+    RATE,
+    names,
+    numbers,
+    pictures,
+    sound,
+    sound_and_pictures_apart,
+    usual_pitch,
+)
 
 TONE = 440
 WAIT = 20.0
@@ -55,9 +63,10 @@ async def _nothing_is_left_behind() -> AsyncIterator[None]:
 
 @pytest.fixture
 async def stream() -> AsyncIterator[MediaStream]:
-    """A camera of 320x240 at 60 pictures a second, and a microphone."""
+    """A camera of 320x240 at 20 pictures a second, and a microphone."""
     devices = MediaDevices([VirtualBackend()], salt=bytes(32))
-    yield await devices.getUserMedia({"video": {"width": 320, "height": 240}, "audio": True})
+    video = {"width": 320, "height": 240, "frameRate": 20}
+    yield await devices.getUserMedia({"video": video, "audio": True})
     devices.end()
     await devices.closed()
 
@@ -139,11 +148,12 @@ async def logged(caplog: pytest.LogCaptureFixture, text: str, count: int = 1) ->
 def check_recording(path: Path) -> None:
     """Pictures in order, and the tone of the microphone, which has its mark once a second."""
     read = numbers(path)
-    assert len(read) > 20
+    assert len(read) > 10
     assert read == sorted(read)
     samples = sound(path)
-    after = round((mark_in_sound(samples) + 0.15) * RATE)
-    assert abs(pitch(samples[after : after + RATE // 5]) - TONE) < 5
+    assert abs(usual_pitch(samples) - TONE) <= 10
+    # What arrives first is thought to have been on its way for no time at all.
+    assert sound_and_pictures_apart(path) < 0.2
 
 
 async def test_a_stream_is_received_recorded_and_told_of(
@@ -157,7 +167,7 @@ async def test_a_stream_is_received_recorded_and_told_of(
         hub.start_session("receiver", StartSession("camera"))
         seen = await watch(await arrivals.track("video"), 2.5)
         assert seen == sorted(seen)
-        assert len(seen) > 40, "the recorder takes none away"
+        assert len(seen) > 20, "the recorder takes none away"
     check_recording(tmp_path / "out.mp4")
     for text in (
         "with 'camera' begins", "picture arrives", "picture is 320x240", "sound arrives",
@@ -201,7 +211,7 @@ async def test_it_asks_a_whep_server_for_both_kinds(
         serving(publisher, LocalClient(server.hub, "camera")),
         serving(receiver, WhepClient(endpoint, server.config.token)),
     ):
-        await watch(await arrivals.track("video"), 2)
+        await watch(await arrivals.track("video"), 2.5)
         await (await arrivals.track("audio")).recv()
     check_recording(tmp_path / "out.mkv")
 

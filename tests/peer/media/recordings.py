@@ -53,24 +53,38 @@ def pitch(samples: NDArray[np.float64]) -> float:
     return float(np.fft.rfftfreq(len(samples), 1 / RATE)[spectrum.argmax()])
 
 
-def mark_in_sound(samples: NDArray[np.float64]) -> float:
-    """When the first whole mark of a virtual microphone begins, in seconds."""
+def usual_pitch(samples: NDArray[np.float64]) -> float:
+    """The loudest frequency at most times, in hertz; to be told from others 20 away."""
+    step = RATE // 10
+    windows = samples[: len(samples) // step * step].reshape(-1, step)
+    return float(np.median([pitch(window) for window in windows]))
+
+
+def sound_and_pictures_apart(path: Path) -> float:
+    """Seconds between the mark in the sound and the one in the pictures, which come once a second;
+    of the pair that is closest, since a picture with a mark may be missing."""
+    taken = pictures(path)
+    return min(abs(a - b) for a in marks_in_sound(sound(path)) for b in marks_in_pictures(taken))
+
+
+def marks_in_sound(samples: NDArray[np.float64]) -> list[float]:
+    """When the marks of a virtual microphone begin, in seconds."""
     step = RATE // 200
     windows = samples[: len(samples) // step * step].reshape(-1, step)
     is_mark = [abs(pitch(window) - MARK) < 200 and window.std() > 500 for window in windows]
-    return _first_rise(is_mark) * step / RATE
+    return [number * step / RATE for number in _rises(is_mark)]
 
 
-def mark_in_pictures(taken: list[tuple[float, NDArray[np.uint8]]]) -> float:
-    """When the first whole mark of a virtual camera begins, in seconds."""
+def marks_in_pictures(taken: list[tuple[float, NDArray[np.uint8]]]) -> list[float]:
+    """When the marks of a virtual camera begin, in seconds."""
     lit = []
     for _, luma in taken:
         height, width = luma.shape
         size = height // 6
         square = luma[height - 2 * size : height - size, width - 2 * size : width - size]
         lit.append(bool(square.mean() > 235))
-    return taken[_first_rise(lit)][0]
+    return [taken[number][0] for number in _rises(lit)]
 
 
-def _first_rise(values: list[bool]) -> int:
-    return next(n for n in range(1, len(values)) if values[n] and not values[n - 1])
+def _rises(values: list[bool]) -> list[int]:
+    return [n for n in range(1, len(values)) if values[n] and not values[n - 1]]
