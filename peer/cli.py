@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 from aiortc import RTCIceServer
 
 from signaling import IceServer
-from signaling.clients import client_for
+from signaling.clients import ANY_PRODUCER, Trust, client_for, parse_trust
 from signaling.ice import IceConfiguration, parse_ice_server
 from signaling.tls import parse_certificate_and_key
 
@@ -117,6 +118,9 @@ def _plan(options: argparse.Namespace, config: Config) -> Plan:
             metrics=options.metrics,
         ),
         token=options.token,
+        trust=options.trust,
+        name=options.name,
+        watch=options.watch,
         room=options.room,
         ice_servers=_ice_servers(options),
     )
@@ -198,7 +202,22 @@ def _parser() -> argparse.ArgumentParser:
         "(WHEP), - for copy and paste; may be repeated",
     )
     add("--record", type=Path, metavar="FILE", help="with --answer: keep what is received")
-    add("--room", metavar="NAME", help="the room of the signalling server to be in")
+    add(
+        "--name",
+        type=_name,
+        help="what others call this peer; what it publishes is called camera, screen, … otherwise",
+    )
+    add(
+        "--watch",
+        default=ANY_PRODUCER,
+        metavar="NAME",
+        help="with --answer ws://…: whom to watch (default: whoever is there)",
+    )
+    add(
+        "--room",
+        metavar="NAME",
+        help="the room of the signalling server to be in: peers see those in their own",
+    )
     add(
         "--video",
         metavar="CONSTRAINTS",
@@ -251,6 +270,13 @@ def _parser() -> argparse.ArgumentParser:
         help="serve over TLS, with a certificate of our own or with these files",
     )
     add(
+        "--trust",
+        type=_trust,
+        metavar="FINGERPRINT-OR-FILE",
+        help="servers elsewhere whose certificate has this SHA-256 fingerprint, which a server "
+        "with a certificate of its own prints, or is vouched for in this file",
+    )
+    add(
         "--codecs",
         type=_codecs,
         default=(),
@@ -296,6 +322,21 @@ def _certificate_and_key(text: str) -> tuple[Path, Path]:
         return parse_certificate_and_key(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _trust(text: str) -> Trust:
+    try:
+        return parse_trust(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name: up to 32 letters, digits, hyphens, dots and underscores"
+        )
+    return text
 
 
 def _codecs(text: str) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import secrets
 import signal
-import sys
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiortc import RTCIceServer
 
@@ -20,7 +21,7 @@ from signaling import (
     SignalingError,
     SignalingServer,
 )
-from signaling.clients import StdioClient, client_for
+from signaling.clients import ANY_PRODUCER, Trust, WebSocketClient, client_for
 from signaling.tls import TlsError
 
 from .capture.media_devices import MediaDevices
@@ -36,6 +37,9 @@ OWN = ""
 """The address of the server that this process runs itself."""
 RECEIVER = "receiver"
 """How the receiving side is named there: WHIP clients send to /whip/receiver."""
+COPY_AND_PASTE = "-"
+
+_INSTANCE = secrets.token_urlsafe(9)  # this process, which must not watch itself
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,12 @@ class Plan:
     serving: Serving = field(default_factory=Serving)
     token: str | None = None
     """What servers elsewhere want to see."""
+    trust: Trust | None = None
+    """What servers elsewhere are believed by; the usual authorities when None."""
+    name: str | None = None
+    """What others call this peer."""
+    watch: str = ANY_PRODUCER
+    """Whom to watch at a signalling server, by name."""
     room: str | None = None
     ice_servers: tuple[RTCIceServer, ...] = ()
 
@@ -64,6 +74,32 @@ class Plan:
     def serves(self) -> bool:
         """Whether a server of its own is needed."""
         return OWN in self.offers or OWN in self.answers
+
+    def client(
+        self,
+        address: str,
+        *,
+        offer: bool,
+        name: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        roles: Collection[PeerRole] | None = None,
+    ) -> SignalingClient:
+        """Of a server elsewhere, or of a person.
+
+        :raises ValueError: the address is none.
+        """
+        return client_for(
+            address,
+            offer=offer,
+            roles=roles,
+            token=self.token,
+            tls=self.trust,
+            name=name,
+            meta=meta,
+            room=self.room,
+            watch=self.watch,
+            instance=_INSTANCE,
+        )
 
 
 async def run(plan: Plan) -> int:
@@ -74,27 +110,41 @@ async def run(plan: Plan) -> int:
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
     try:
         # Whoever there is to take leave of is told before anything is closed.
         async with AsyncExitStack() as resources, AsyncExitStack() as farewells:
-            talking = await _begin(plan, resources, farewells)
-            over: asyncio.Future[list[None]] = asyncio.gather(*talking)
+            beginning = asyncio.create_task(_begin(plan, resources, farewells))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, _stop, stopping, beginning)
+            try:
+                talking = await beginning
+            except asyncio.CancelledError:
+                if stopping.is_set():
+                    return 0
+                raise
+            over: asyncio.Future[list[bool]] = asyncio.gather(*talking)
             over.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
-            logger.info("leaving")
             stopped = not over.done()
-        await over
+            if stopped:
+                logger.info("leaving")
+        refused = not all(await over)
     except (ServerStartError, SignalingError, TlsError) as error:
         raise ProgramError(str(error)) from error
+    if stopped:
+        return 0
     # Without copy and paste, which is over some time, nobody to talk to any more is a failure.
-    return 0 if stopped or "-" in (*plan.offers, *plan.answers) else 1
+    return 2 if refused else 0 if COPY_AND_PASTE in (*plan.offers, *plan.answers) else 1
+
+
+def _stop(stopping: asyncio.Event, beginning: asyncio.Task[Any]) -> None:
+    stopping.set()
+    beginning.cancel()  # which changes nothing once it is done
 
 
 async def _begin(
     plan: Plan, resources: AsyncExitStack, farewells: AsyncExitStack
-) -> list[asyncio.Task[None]]:
+) -> list[asyncio.Task[bool]]:
     """Start everything; how it is ended is put on the two stacks."""
     # Made while devices open: a process's first certificate takes up to a fifth of a second.
     warm = asyncio.create_task(RTCPeerConnection.generateCertificate())
@@ -105,14 +155,32 @@ async def _begin(
         server = await make_server(plan.serving)
         await server.start()
         resources.push_async_callback(server.stop)
-    talking: list[asyncio.Task[None]] = []
+    talking: list[asyncio.Task[bool]] = []
     if plan.offers:
+        await _knock(plan)
         talking += await _publish(plan, server, resources, farewells)
     if plan.answers:
         talking += await _receive(plan, server, resources, farewells)
     if server is not None:
-        announce(server, plan.serving, watch=OWN in plan.offers, send=OWN in plan.answers)
+        announce(
+            server, plan.serving, plan.room, watch=OWN in plan.offers, send=OWN in plan.answers
+        )
     return talking
+
+
+async def _knock(plan: Plan) -> None:
+    """See whether the servers elsewhere are there and let us in: before a camera's light goes on.
+
+    :raises SignalingError: one is not, or does not.
+    """
+    for offer, addresses in ((True, plan.offers), (False, plan.answers)):
+        for address in addresses:
+            if _is_server(address):
+                client = plan.client(address, offer=offer, roles=())
+                try:
+                    await client.start()
+                finally:
+                    await client.close()
 
 
 async def _publish(
@@ -120,7 +188,7 @@ async def _publish(
     server: SignalingServer | None,
     resources: AsyncExitStack,
     farewells: AsyncExitStack,
-) -> list[asyncio.Task[None]]:
+) -> list[asyncio.Task[bool]]:
     devices: list[MediaDevices] = []
 
     async def release() -> None:
@@ -131,16 +199,20 @@ async def _publish(
 
     resources.push_async_callback(release)
     publishers = []
-    for named in await capture(plan.wanted, devices):
+    for number, named in enumerate(await capture(plan.wanted, devices)):
+        name, label = named.name, named.label
+        if plan.name is not None:
+            name = f"{plan.name}-{named.name}" if number else plan.name
+            label = f"{plan.name}: {label}"
         publisher = Publisher(
             named.stream,
-            label=named.label,
+            label=label,
             ice_servers=plan.ice_servers,
             resume=named.resumable if plan.resume else None,
             codecs=plan.codecs,
         )
         farewells.push_async_callback(publisher.close)
-        publishers.append((named.name, publisher))
+        publishers.append((name, publisher))
     talking = []
     for address in plan.offers:
         for number, (name, publisher) in enumerate(publishers):
@@ -148,15 +220,14 @@ async def _publish(
             if address == OWN:
                 assert server is not None
                 client = LocalClient(server.hub, name, meta=publisher.meta, room=plan.room or "")
-            elif number and not address.startswith("ws"):
-                logger.warning("%s takes one stream: %s is not sent there", address, name)
-                continue
             else:
-                client = client_for(
-                    address, offer=True, token=plan.token, name=name, meta=publisher.meta,
-                    room=plan.room,
-                )  # fmt: skip
+                client = plan.client(address, offer=True, name=name, meta=publisher.meta)
+                if number and not isinstance(client, WebSocketClient):
+                    logger.warning("%s takes one stream: %s is not sent", _where(address), name)
+                    continue
             talking.append(await _talk(publisher.serve(client), client, resources))
+            if _is_server(address):
+                logger.info("publishing %s at %s", name, _where(address))
     return talking
 
 
@@ -165,7 +236,7 @@ async def _receive(
     server: SignalingServer | None,
     resources: AsyncExitStack,
     farewells: AsyncExitStack,
-) -> list[asyncio.Task[None]]:
+) -> list[asyncio.Task[bool]]:
     receiver = Receiver(ice_servers=plan.ice_servers, record=plan.record)
     farewells.push_async_callback(receiver.close)
     talking = []
@@ -178,16 +249,27 @@ async def _receive(
                 server.hub, RECEIVER, roles=roles, meta={"label": "Receiver"}, room=plan.room or ""
             )
         else:
-            client = client_for(
-                address, offer=False, token=plan.token, name=RECEIVER, room=plan.room
-            )
+            name = plan.name or RECEIVER
+            client = plan.client(address, offer=False, name=name, meta={"label": name})
         talking.append(await _talk(receiver.serve(client), client, resources))
+        if _is_server(address):
+            logger.info("receiving from %s", _where(address))
     return talking
+
+
+def _is_server(address: str) -> bool:
+    """Whether it is one elsewhere."""
+    return address not in (OWN, COPY_AND_PASTE)
+
+
+def _where(address: str) -> str:
+    """A server in messages; the rest of its address may be secret."""
+    return urlsplit(address).netloc or address
 
 
 async def _talk(
     serve: Coroutine[Any, Any, None], client: SignalingClient, resources: AsyncExitStack
-) -> asyncio.Task[None]:
+) -> asyncio.Task[bool]:
     """Connect a client, and attend to who comes through it.
 
     :raises SignalingError: the server can't be reached, or refuses.
@@ -199,6 +281,14 @@ async def _talk(
         await client.close()
         raise
     resources.push_async_callback(client.close)
-    if isinstance(client, StdioClient):
-        print("Paste the other side's description, then press Enter.", file=sys.stderr)
-    return asyncio.create_task(serve)
+    return asyncio.create_task(_attend(serve))
+
+
+async def _attend(serve: Coroutine[Any, Any, None]) -> bool:
+    """Whether it was not refused; the others go on without it."""
+    try:
+        await serve
+    except SignalingError as error:
+        logger.error("%s", error)
+        return False
+    return True

@@ -5,6 +5,7 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 from signaling import ServerConfig, SignalingServer, generate_token
 from signaling.auth import is_loopback
@@ -65,20 +66,30 @@ async def make_server(serving: Serving) -> SignalingServer:
     return SignalingServer(config)
 
 
-def announce(server: SignalingServer, serving: Serving, *, watch: bool, send: bool) -> None:
+def announce(
+    server: SignalingServer, serving: Serving, room: str | None, *, watch: bool, send: bool
+) -> None:
     """Print the addresses, and the first as a QR code where a phone could open it."""
     for warning in server.warnings:
         logger.warning("%s", warning)
     if watch:
-        print(f"Watch at {server.url}", flush=True)
-        print(f"Control at {server.control_url}", flush=True)
+        url = _in_room(server.url, room)
+        print(f"Watch at {url}", flush=True)
+        print(f"Control at {_in_room(server.control_url, room)}", flush=True)
         if sys.stdout.isatty() and not is_loopback(serving.host):
-            print(terminal_qr(server.url), flush=True)
+            print(terminal_qr(url), flush=True)
     if send:
         base = server.url.partition("#")[0]
         print(f"Send to {base}whip/receiver", flush=True)
         if server.config.publish_token is not None:
             print(f"with the bearer token {server.config.publish_token}", flush=True)
+
+
+def _in_room(url: str, room: str | None) -> str:
+    """The address of the page in a room: behind the #, which no server is ever sent."""
+    if not room:
+        return url
+    return f"{url}{'&' if '#' in url else '#'}{urlencode({'room': room})}"
 
 
 def _tls(serving: Serving) -> ServerTls | None:

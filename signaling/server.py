@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -133,7 +134,7 @@ class SignalingServer:
         if host in ("0.0.0.0", "::", ""):
             host = own_address()
         host = f"[{host}]" if ":" in host else host
-        fragment = f"#t={token}" if token is not None else ""
+        fragment = f"#t={quote(token, safe='')}" if token is not None else ""
         scheme = "http" if self.config.tls is None else "https"
         return f"{scheme}://{host}:{self.port}/{fragment}"
 

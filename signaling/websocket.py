@@ -104,14 +104,17 @@ class WebSocketPeers:
         return self.tokens.grant(token)
 
     async def close(self) -> None:
-        """Close every socket in order; nobody gets a place back."""
-        for place in list(self._places.values()):
-            self.vacate(place, EndReason.CLOSED)
+        """Close every socket in order; nobody gets a place back, or hears that others leave."""
+        places, self._places = list(self._places.values()), {}
         closing = (
             connection.close(CLOSE_GOING_AWAY, "the server was stopped")
             for connection in self._connections
         )
         await asyncio.gather(*closing)
+        for place in places:
+            if place.expiry is not None:
+                place.expiry.cancel()
+            self.hub.leave(place.peer_id)
 
     # Places.
 

@@ -4,6 +4,7 @@
 """
 
 from .address import client_for
+from .http import Trust, parse_trust
 from .stdio import StdioClient
 from .watch import ANY_PRODUCER
 from .websocket import WebSocketClient
@@ -12,8 +13,10 @@ from .whip import WhepClient, WhipClient
 __all__ = [
     "ANY_PRODUCER",
     "StdioClient",
+    "Trust",
     "WebSocketClient",
     "WhepClient",
     "WhipClient",
     "client_for",
+    "parse_trust",
 ]

@@ -1,37 +1,41 @@
 """Which client an address asks for."""
 
-import ssl
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from ..protocol import PeerRole
 from ..session import SignalingClient
+from .http import Trust
 from .stdio import StdioClient
 from .watch import ANY_PRODUCER
 from .websocket import WebSocketClient
 from .whip import WhepClient, WhipClient
-
-_TOKEN_FRAGMENT = "t="  # as in the address that our server prints
 
 
 def client_for(
     url: str,
     *,
     offer: bool,
+    roles: Collection[PeerRole] | None = None,
     token: str | None = None,
-    tls: ssl.SSLContext | None = None,
+    tls: Trust | None = None,
     name: str | None = None,
     meta: Mapping[str, Any] | None = None,
     room: str | None = None,
     watch: str = ANY_PRODUCER,
+    instance: str | None = None,
 ) -> SignalingClient:
-    """The client that an address asks for: `ws:` and `wss:` a signalling server; `http:` and
-    `https:` WHIP or WHEP, by what is in its path, else by who offers; `-` copy and paste.
+    """The client that an address asks for: `ws:` and `wss:` a signalling server, as does the
+    address of its page; `http:` and `https:` with a path WHIP or WHEP, by what is in that, else by
+    who offers; `-` copy and paste.
 
     :param offer: whether to publish; else to watch.
-    :param token: a bearer token; it may also be the fragment of the address, as `#t=…`.
-    :param name, meta, room, watch: as `WebSocketClient` has them; the others have no use for them.
+    :param roles: at a signalling server; by default producer or consumer, by who offers.
+    :param token: a bearer token; the address may have it behind the `#`, as the one has that our
+        server prints: `#t=…`, or `#t=…&room=…`.
+    :param name, meta, room, watch, instance: as `WebSocketClient` has them; the others have no use
+        for them.
     :raises ValueError: it is no such address; the message says what would be one.
     """
     if url == "-":
@@ -40,11 +44,16 @@ def client_for(
         parts = urlsplit(url)
     except ValueError as error:
         raise ValueError(f"{url!r} is no URL: {error}") from None
-    if token is None and parts.fragment.startswith(_TOKEN_FRAGMENT):
-        token = parts.fragment.removeprefix(_TOKEN_FRAGMENT)
+    fragment = dict(parse_qsl(parts.fragment))
+    token, room = token or fragment.get("t"), room or fragment.get("room")
+    if parts.scheme in ("http", "https") and parts.path in ("", "/"):
+        # The address of its page, which our server prints.
+        parts = parts._replace(scheme=parts.scheme.replace("http", "ws"))
+        url = parts.geturl()
     match parts.scheme:
         case "ws" | "wss":
-            roles: Collection[PeerRole] = (PeerRole.PRODUCER,) if offer else (PeerRole.CONSUMER,)
+            if roles is None:
+                roles = (PeerRole.PRODUCER,) if offer else (PeerRole.CONSUMER,)
             return WebSocketClient(
                 url,
                 token=token,
@@ -52,7 +61,8 @@ def client_for(
                 roles=roles,
                 meta=meta,
                 room=room,
-                watch=None if offer else watch,
+                watch=watch if PeerRole.CONSUMER in roles else None,
+                instance=instance,
                 tls=tls,
             )
         case "http" | "https":

@@ -5,6 +5,7 @@ import datetime
 import email.utils
 import json
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ MOST_REDIRECTS = 3
 LONGEST_DETAIL = 300
 """Characters of what a server said that a person is shown."""
 
+_FINGERPRINT = re.compile("[0-9A-Fa-f]{64}")
 _REDIRECTS = (307, 308)  # the only ones that keep the method and the body (RFC 9725 4.5)
 _TRANSIENT = frozenset({409, 429, 502, 503, 504})
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -42,6 +44,27 @@ _REASONS = {
     503: EndReason.OVERLOADED,
     504: EndReason.LOST,
 }
+
+
+Trust = ssl.SSLContext | aiohttp.Fingerprint
+"""Authorities, or the one certificate that a server must have."""
+
+
+def parse_trust(text: str) -> Trust:
+    """What `--trust` names: a fingerprint, or a file of certificates in PEM. Blocks.
+
+    :raises ValueError: it is neither; the message is for a person.
+    """
+    digits = text.replace(":", "")
+    if _FINGERPRINT.fullmatch(digits):
+        return aiohttp.Fingerprint(bytes.fromhex(digits))
+    try:
+        return ssl.create_default_context(cafile=text)
+    except ssl.SSLError:
+        raise ValueError(f"{text} has no certificate in PEM") from None
+    except OSError as error:
+        raise ValueError(f"{text!r} is no fingerprint (SHA-256, 64 hexadecimal digits), and no "
+                         f"file: {error.strerror}") from None  # fmt: skip
 
 
 class Refused(SignalingError):
@@ -102,7 +125,7 @@ class HttpClient:
     :raises ValueError: the URL can't be used; the message is for a person.
     """
 
-    def __init__(self, url: str, token: str | None = None, tls: ssl.SSLContext | None = None):
+    def __init__(self, url: str, token: str | None = None, tls: Trust | None = None):
         self.url = check_url(url)
         self._token = token
         self._http = aiohttp.ClientSession(
@@ -185,6 +208,8 @@ def failure(error: BaseException) -> str:
     """What went wrong on the network, in a few words for a person."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted ({error.certificate_error})"
+    if isinstance(error, aiohttp.ServerFingerprintMismatch):
+        return f"its certificate's fingerprint is {error.got.hex(':').upper()}, not that one"
     if isinstance(error, asyncio.TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ from ..protocol import (
 )
 from ..session import EndReason
 from .backoff import STABLE_AFTER, Backoff
-from .http import Refused, Unavailable, failure
+from .http import Refused, Trust, Unavailable, failure
 from .outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class ServerConnection:
         self,
         url: str,
         token: str | None,
-        tls: ssl.SSLContext | None,
+        tls: Trust | None,
         *,
         introduce: Callable[[], Iterable[ClientMessage]],
         hear: Callable[[ServerMessage], None],

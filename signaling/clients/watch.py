@@ -14,10 +14,12 @@ class Watch:
     """The wanted producers that are there.
 
     :param wanted: a producer's id, or the name in its meta; or `ANY_PRODUCER`.
+    :param instance: what those have as `instance` in their meta that are never wanted.
     """
 
-    def __init__(self, wanted: str) -> None:
+    def __init__(self, wanted: str, instance: str | None = None) -> None:
         self._wanted = wanted
+        self._instance = instance
         self._present: dict[str, None] = {}
 
     @property
@@ -46,6 +48,8 @@ class Watch:
         self._present.clear()
 
     def _add(self, producer: PeerInfo) -> None:
+        if self._instance is not None and producer.meta.get("instance") == self._instance:
+            return
         names = (ANY_PRODUCER, producer.id, producer.meta.get("name"))
         if self._wanted in names and len(self._present) < MOST_PRODUCERS:
             self._present[producer.id] = None

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import Any
@@ -26,7 +25,7 @@ from ..protocol import (
 )
 from ..session import Candidate, Description, Ended, EndReason, IceServer, Message
 from .backoff import STABLE_AFTER, Backoff
-from .http import Refused
+from .http import Refused, Trust
 from .inbox import Inbox
 from .server_connection import ServerConnection
 from .watch import Watch
@@ -91,6 +90,8 @@ class WebSocketClient:
     :param meta: what others are told of it.
     :param room: where it meets others; None leaves that to the server.
     :param watch: the id or name of a producer to watch, or `ANY_PRODUCER`; None watches nobody.
+    :param instance: the same for all clients of one program, in their meta: so that it does not
+        watch itself.
     :param tls: what to trust instead of the usual authorities.
     :raises ValueError: the URL can't be used; the message is for a person.
     """
@@ -105,12 +106,15 @@ class WebSocketClient:
         meta: Mapping[str, Any] | None = None,
         room: str | None = None,
         watch: str | None = None,
-        tls: ssl.SSLContext | None = None,
+        instance: str | None = None,
+        tls: Trust | None = None,
     ) -> None:
         self._connection = ServerConnection(
             url, token, tls, introduce=self._introduce, hear=self._hear, refused=self._leave
         )
-        self._name = name
+        self._named = {
+            key: value for key, value in (("name", name), ("instance", instance)) if value
+        }
         self._roles = frozenset(roles) | (set() if watch is None else {PeerRole.LISTENER})
         self._meta = dict(meta or {})
         self._room = room
@@ -122,7 +126,7 @@ class WebSocketClient:
         self._arrived = asyncio.Event()
         self._over = False
         self._refusal: SignalingError | None = None
-        self._watch = None if watch is None else Watch(watch)
+        self._watch = None if watch is None else Watch(watch, instance)
         self._asked: str | None = None
         self._watched: WebSocketSession | None = None
         self._watched_since = 0.0
@@ -186,8 +190,7 @@ class WebSocketClient:
         return self._status(), ListProducers()
 
     def _status(self) -> SetPeerStatus:
-        named = {} if self._name is None else {"name": self._name}
-        return SetPeerStatus(self._roles, {**self._meta, **named}, self._room)
+        return SetPeerStatus(self._roles, {**self._meta, **self._named}, self._room)
 
     def _leave(self, error: Refused) -> None:
         self._refusal = error

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urljoin
@@ -12,7 +11,7 @@ from ..errors import SignalingError
 from ..session import Candidate, Description, Ended, EndReason, IceServer, Message
 from .backoff import STABLE_AFTER, Backoff
 from .fragment import SDPFRAG, trickle_fragment
-from .http import HttpClient, Refused, Reply, Unavailable, check_url, origin
+from .http import HttpClient, Refused, Reply, Trust, Unavailable, check_url, origin
 from .inbox import Inbox
 
 logger = logging.getLogger(__name__)
@@ -194,9 +193,7 @@ class WhipClient:
 
     _doing = "publishing"
 
-    def __init__(
-        self, url: str, token: str | None = None, *, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, url: str, token: str | None = None, *, tls: Trust | None = None) -> None:
         self._url = check_url(url)
         self._token = token
         self._tls = tls
