@@ -10,7 +10,7 @@ from signaling.limits import Limits
 from signaling.sdp_guard import check_description
 from signaling.session import Candidate, Description, Ended, SignalingSession
 
-from ..errors import DOMException
+from ..errors import DOMException, InvalidStateError
 from ..events import Event
 from .events import RTCPeerConnectionIceEvent
 from .rtc_peer_connection import RTCPeerConnection
@@ -65,17 +65,13 @@ class Negotiation:
         try:
             while True:
                 item = await self._work.get()
-                if item is _NEEDED:
-                    self._needed = False
-                    await self._offer()
-                elif isinstance(item, Description):
-                    await self._described(item)
-                elif isinstance(item, Candidate):
-                    await self._add(item)
-                elif isinstance(item, RTCIceCandidate):
-                    await self._tell(item)
-                elif isinstance(item, Ended):
+                if isinstance(item, Ended):
                     return item
+                await self._take(item)
+        except InvalidStateError:
+            if connection.signalingState != "closed":
+                raise
+            return Ended()  # closed while something was on its way
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -83,6 +79,17 @@ class Negotiation:
             connection.removeEventListener("icecandidate", self._candidate_found)
             self._over = True
             self._settled.set()
+
+    async def _take(self, item: object) -> None:
+        if item is _NEEDED:
+            self._needed = False
+            await self._offer()
+        elif isinstance(item, Description):
+            await self._described(item)
+        elif isinstance(item, Candidate):
+            await self._add(item)
+        elif isinstance(item, RTCIceCandidate):
+            await self._tell(item)
 
     async def negotiate(self) -> None:
         """Offer what the transceivers are now, and wait for the answer, or the session's end."""
