@@ -27,6 +27,7 @@ class Adaptation:
         """Bits a second to encode with for this viewer; None for what is nominal."""
         self._choice = Choice()
         self._estimated_at = 0.0
+        self._estimated_before: int | None = None  # at the last look
         self._fraction_lost = 0.0  # the worst since the last look
         self._looked_at, self._looked_octets = 0.0, 0
 
@@ -63,9 +64,12 @@ class Adaptation:
         if elapsed > LOOK_AGAIN:
             return
         is_fresh = now - self._estimated_at < ESTIMATE_LASTS
+        available = self.available_bitrate if is_fresh else None
+        before, self._estimated_before = self._estimated_before, available
         conditions = Conditions(
             sent=8 * more / elapsed,
-            available=self.available_bitrate if is_fresh else None,
+            available=available,
+            available_before=before,
             fraction_lost=lost,
             round_trip=self.receiver.last_round_trip_time,
         )

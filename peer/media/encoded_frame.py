@@ -4,10 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-BURST = 12
-"""Packets that are sent in one go. A key frame of more is spread over some milliseconds, so that it
-fits the buffers of switches and of radio links; nearly all other pictures are smaller."""
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EncodedFrame:
@@ -31,10 +27,10 @@ class EncodedFrame:
     tells_capture_time: bool = False
     """Whether its packets carry the time of capture."""
 
-    def bursts(self) -> Iterator["Burst"]:
-        """What is sent in one go each."""
-        for first in range(0, len(self.payloads), BURST):
-            yield Burst(self, first, self.payloads[first : first + BURST])
+    def bursts(self, size: int) -> Iterator["Burst"]:
+        """Its packets, so many each time."""
+        for first in range(0, len(self.payloads), size):
+            yield Burst(self, first, self.payloads[first : first + size])
 
 
 @dataclass(eq=False, slots=True)

@@ -7,8 +7,17 @@ from typing import Protocol
 
 from .encoded_frame import Burst, EncodedFrame
 
+BURST = 12
+"""Packets that are sent in one go. A key frame of more is spread over some milliseconds, so that it
+fits the buffers of switches and of radio links; nearly all other pictures are smaller."""
 BURST_INTERVAL = 0.003
 """Seconds between the bursts of one large picture: some 40 Mbit/s."""
+NARROW_BURST = 3
+NARROW_PACE = 2.5
+"""To viewers on narrow ways pictures are sent so many times as fast as their bitrate at most (as
+libwebrtc does): a key frame would be too much for the queue in front of such a way."""
+NARROW_DELAY = 0.5
+"""Seconds by which a picture is delayed for that at most."""
 LONGEST_GROUP = 128
 """Pictures since a key frame that are kept for who joins: four seconds' worth."""
 
@@ -28,15 +37,21 @@ class Viewer(Protocol):
 
 class FanOut:
     """The viewers of one encoder. No queue grows: of a large picture, what has not been sent when
-    the next one is there goes out at once."""
+    the next one is there goes out at once; on narrow ways, what has not been after a while.
 
-    def __init__(self) -> None:
+    :param narrow: whether the viewers' ways are thought to be narrow.
+    """
+
+    def __init__(self, *, narrow: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
+        self._narrow = narrow
+        self._burst = NARROW_BURST if narrow else BURST
+        self._bitrate = 0.0
         self.viewers: list[Viewer] = []
         """Who gets everything that is sent."""
         self._late: dict[Viewer, asyncio.Task[None]] = {}
         self._group: list[EncodedFrame] = []
-        self._waiting: deque[Burst] = deque()  # of the last frame only
+        self._waiting: deque[Burst] = deque()
         self._pacing: asyncio.TimerHandle | None = None
 
     @property
@@ -64,14 +79,30 @@ class FanOut:
         for viewer in (*self.viewers, *self._late):
             viewer.source_failed(error)
 
-    def send(self, frame: EncodedFrame) -> None:
-        """Send a frame to all."""
-        if self._pacing is not None:
+    def send(self, frame: EncodedFrame, bitrate: float) -> None:
+        """Send a frame to all.
+
+        :param bitrate: of the frames together, in bits a second.
+        """
+        self._bitrate = bitrate
+        waiting = self._waiting
+        while waiting and self._must_go(waiting[0], frame):
+            self._deliver(waiting.popleft())
+        waiting.extend(frame.bursts(self._burst))
+        if self._pacing is not None and not self._narrow:
             self._pacing.cancel()
-        while self._waiting:
-            self._deliver(self._waiting.popleft())
-        self._waiting.extend(frame.bursts())
-        self._send_burst()
+            self._pacing = None
+        if self._pacing is None:
+            self._send_burst()
+
+    def _must_go(self, burst: Burst, newest: EncodedFrame) -> bool:
+        return not self._narrow or newest.at - burst.frame.at > NARROW_DELAY
+
+    def _interval(self, burst: Burst) -> float:
+        """Seconds until the burst after this one."""
+        if not self._narrow or not self._bitrate:
+            return BURST_INTERVAL
+        return 8 * sum(map(len, burst.payloads)) / (NARROW_PACE * self._bitrate)
 
     def keep(self, frame: EncodedFrame) -> None:
         """Keep a frame that has been sent for who joins: not every camera can be asked for another
@@ -95,10 +126,12 @@ class FanOut:
 
     def _send_burst(self) -> None:
         self._pacing = None
-        if self._waiting:
-            self._deliver(self._waiting.popleft())
-        if self._waiting:
-            self._pacing = self._loop.call_later(BURST_INTERVAL, self._send_burst)
+        if not self._waiting:
+            return
+        burst = self._waiting.popleft()
+        self._deliver(burst)
+        if self._waiting or self._narrow:
+            self._pacing = self._loop.call_later(self._interval(burst), self._send_burst)
 
     def _deliver(self, burst: Burst) -> None:
         burst.sent_at = time.monotonic()
@@ -108,12 +141,12 @@ class FanOut:
 
     async def _catch_up(self, viewer: Viewer) -> None:
         group, position = self._group, 0
-        while self._waiting or position < len(self._group):
+        while self._waiting or group is not self._group or position < len(group):
             if group is not self._group:
                 group, position = self._group, 0
                 viewer.interrupted()
             elif position < len(group):
-                for burst in group[position].bursts():
+                for burst in group[position].bursts(BURST):
                     burst.sent_at = time.monotonic()
                     viewer.deliver(burst)
                 position += 1

@@ -40,25 +40,28 @@ class History:
             bursts.popleft()
 
     def find(self, sequence_number: int, now: float, round_trip: float) -> Lost | None:
-        """The packet of this sequence number, if it is worth sending again: it is kept still, and
-        what was sent of it before could have arrived.
+        """The packet of this sequence number; None when it may still be on its way, having been
+        sent again less than a round trip ago.
 
         :param round_trip: seconds.
+        :raises LookupError: it is not kept any more, or has been sent again often enough.
         """
         for first, timestamp, burst in reversed(self._bursts):
             index = (sequence_number - first) & 0xFFFF
             if index < len(burst.payloads):
-                if self._may_repeat(sequence_number, now, round_trip):
+                if self._repeats(sequence_number, now, round_trip):
                     return Lost(burst, index, timestamp)
                 return None
-        return None
+        raise LookupError(sequence_number)
 
-    def _may_repeat(self, sequence_number: int, now: float, round_trip: float) -> bool:
+    def _repeats(self, sequence_number: int, now: float, round_trip: float) -> bool:
         attempts, before = self._repeated.get(sequence_number, (0, -math.inf))
         if now - before > HISTORY:
             attempts = 0  # the number has come round to another packet
-        elif attempts >= ATTEMPTS or now - before < round_trip:
+        elif now - before < round_trip:
             return False
+        elif attempts >= ATTEMPTS:
+            raise LookupError(sequence_number)
         self._repeated[sequence_number] = (attempts + 1, now)
         if len(self._repeated) > 2 * MOST_BURSTS:
             self._repeated = {n: r for n, r in self._repeated.items() if now - r[1] <= HISTORY}

@@ -40,6 +40,8 @@ __all__ = [
 
 KEYFRAME_PATIENCE = 1.0
 """Seconds between the key frames that one viewer can have made: all others get them too."""
+HOPELESS_PATIENCE = 2.0
+"""Seconds since the last key frame before another is made for who misses what can't be repeated."""
 REPORT_INTERVAL = 1.0
 """Seconds between sender reports, on average (RFC 3550 6.2: varied by a half)."""
 
@@ -263,10 +265,17 @@ class OutgoingStream:
             if packet.fmt == RTCP_RTPFB_NACK and packet.media_ssrc == parameters.ssrc:
                 self._nacks += 1
                 if self._feed is not None:
-                    for sequence_number in packet.lost:
-                        self._sender.repeat(sequence_number, self._adaptation.round_trip)
+                    self._repair(packet.lost)
         elif isinstance(packet, RtcpPsfbPacket):
             self._handle_payload_feedback(packet, parameters.ssrc)
+
+    def _repair(self, lost: list[int]) -> None:
+        sender, round_trip = self._sender, self._adaptation.round_trip
+        hopeless = [number for number in lost if not sender.repeat(number, round_trip)]
+        since = time.monotonic() - sender.keyframe_at
+        if hopeless and self.kind == "video" and since > HOPELESS_PATIENCE:
+            # Browsers wait for seconds before they ask.
+            self._ask_for_keyframe()
 
     def _handle_payload_feedback(self, packet: RtcpPsfbPacket, own: int) -> None:
         if packet.fmt == RTCP_PSFB_PLI and packet.media_ssrc == own:

@@ -12,6 +12,11 @@ from .rtcp import bye, sender_report
 from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm
 from .stream_parameters import PacketTransport, StreamParameters
 
+REPAIRS = 0.3
+"""Octets that may be sent again for each one that is sent: where more is lost the way is too
+narrow, and repetitions would make it still narrower."""
+MOST_REPAIRS = 50_000
+"""Octets that may be sent again at one moment: a key frame's worth."""
 _RATE_SMOOTHING = 0.1
 _MASK_32 = 0xFFFFFFFF
 
@@ -37,12 +42,15 @@ class PacketSender:
         self._timestamp = 0  # of the last frame
         self._frame_at = 0.0
         self._history = History()
+        self._repairs = float(MOST_REPAIRS)
         self.packets = self.octets = self.header_octets = 0
         """What was sent, without what was sent again."""
         self.repeated_packets = self.repeated_octets = 0
         self.frames = self.keyframes = self.whole_frames = 0
         """Frames that were begun, those of them that decoders can begin with, and those sent to
         the end."""
+        self.keyframe_at = 0.0
+        """When the last of these was begun (`time.monotonic()`)."""
         self.frame_interval = 0.0
         """Seconds, smoothed."""
         self.frame: EncodedFrame | None = None
@@ -84,6 +92,7 @@ class PacketSender:
             return False
         self.packets += batch.count
         self.octets += batch.payload_octets
+        self._repairs = min(MOST_REPAIRS, self._repairs + REPAIRS * batch.payload_octets)
         self.header_octets += batch.header_octets
         self.whole_frames += burst.last
         return True
@@ -98,17 +107,25 @@ class PacketSender:
             self.frame_interval += (elapsed - self.frame_interval) * _RATE_SMOOTHING
         self._timestamp, self._frame_at, self.frame = timestamp, now, frame
         self.frames += 1
-        self.keyframes += frame.keyframe
+        if frame.keyframe:
+            self.keyframes += 1
+            self.keyframe_at = now
 
-    def repeat(self, sequence_number: int, round_trip: float) -> None:
-        """Send a packet again that the viewer misses, if there is any sense in it.
+    def repeat(self, sequence_number: int, round_trip: float) -> bool:
+        """Send a packet again that the viewer misses; False when it will not have it from here.
 
         :param round_trip: seconds.
         """
         parameters, transport = self._parameters, self._transport
-        lost = self._history.find(sequence_number, time.monotonic(), round_trip)
-        if lost is None or parameters is None or not transport.ready:
-            return
+        if parameters is None or not transport.ready or self._repairs <= 0:
+            return False
+        try:
+            lost = self._history.find(sequence_number, time.monotonic(), round_trip)
+        except LookupError:
+            return False
+        if lost is None:
+            return True
+        self._repairs -= len(lost.burst.payloads[lost.index])
         if parameters.rtx_payload_type is not None and parameters.rtx_ssrc is not None:
             original = pack("!H", sequence_number)
             form = replace(self._form, payload_type=parameters.rtx_payload_type)
@@ -120,9 +137,11 @@ class PacketSender:
             # To the last bit what it was: SRTP encrypts it with the same numbers once more.
             batch = PacketBatch(lost.burst.once_more(lost.index), self._form)
             batch.stamp(sequence_number, lost.timestamp, self._ssrc)
-        if transport.send_rtp(batch):
-            self.repeated_packets += 1
-            self.repeated_octets += batch.payload_octets
+        if not transport.send_rtp(batch):
+            return False
+        self.repeated_packets += 1
+        self.repeated_octets += batch.payload_octets
+        return True
 
     def report(self, *, leaving: bool = False) -> None:
         """Tell the viewer what time it is in the stream (and that it ends); not before it began."""

@@ -15,6 +15,8 @@ SETTLING = 3.0
 """Seconds after a change before the next: the key frame that it begins with is a burst itself."""
 BAD_FOR = 1.5
 """Seconds of congestion before a viewer goes down: more than one report of it."""
+HOPELESS_FOR = 0.5
+"""The same where nothing that is sent can be of use."""
 PATIENCE = 5.0
 """Seconds without congestion before a viewer goes up, at first."""
 MOST_PATIENCE = 80.0
@@ -23,8 +25,11 @@ RELAPSE = 15.0
 _LOSSY, _LOSSLESS = 0.1, 0.02
 """Parts of the packets that are lost: from which on the way is congested, and up to which it isn't.
 NACK makes good what is in between."""
+_HOPELESS = 0.3
 _SHORT, _AMPLE = 0.85, 1.1
 """The same for what the viewer estimates, as a part of what is sent."""
+_GROWING = 1.02
+"""From one look to the next: an estimate that grows by as much."""
 _QUEUED = 0.3
 """Seconds by which a round trip that takes longer than the quickest is spent in queues."""
 BITRATE_PER_RUNG = 2**-1.5
@@ -42,6 +47,8 @@ class Conditions:
     """Bits a second that were sent lately."""
     available: float | None = None
     """Bits a second that the viewer estimates it can carry."""
+    available_before: float | None = None
+    """What it estimated a moment ago."""
     fraction_lost: float = 0.0
     """Of 1."""
     round_trip: float | None = None
@@ -87,7 +94,8 @@ def next_choice(choice: Choice, conditions: Conditions, now: float, rungs: int) 
     settled = now - choice.changed_at >= SETTLING
     if choice.rung >= rungs:
         return _moved(choice, rungs - 1, now)
-    if bad_since is not None and now - bad_since >= BAD_FOR and settled and choice.rung < rungs - 1:
+    bad_for = HOPELESS_FOR if is_hopeless(conditions) else BAD_FOR
+    if bad_since is not None and now - bad_since >= bad_for and settled and choice.rung < rungs - 1:
         if choice.went_up and now - choice.changed_at < RELAPSE:
             choice = replace(choice, patience=min(2 * choice.patience, MOST_PATIENCE))
         return _moved(choice, choice.rung + 1, now)
@@ -111,12 +119,26 @@ def _moved(choice: Choice, rung: int, now: float) -> Choice:
 
 def is_congested(conditions: Conditions, quickest: float | None) -> bool:
     """Whether less gets through than is sent."""
-    available, round_trip = conditions.available, conditions.round_trip
+    round_trip = conditions.round_trip
     return (
         conditions.fraction_lost > _LOSSY
-        or (available is not None and available < _SHORT * conditions.sent)
+        or _is_short(conditions)
         or (round_trip is not None and quickest is not None and round_trip > quickest + _QUEUED)
     )
+
+
+def is_hopeless(conditions: Conditions) -> bool:
+    """Whether so much is lost that no picture gets through whole."""
+    return conditions.fraction_lost > _HOPELESS
+
+
+def _is_short(conditions: Conditions) -> bool:
+    """Whether the estimate is of less than is sent. A browser begins with what it has received, and
+    adds some per cent each second: as long as it does, it only has not come to the point yet."""
+    available, before = conditions.available, conditions.available_before
+    if available is None or available >= _SHORT * conditions.sent:
+        return False
+    return before is None or available < _GROWING * before
 
 
 def is_clear(conditions: Conditions) -> bool:

@@ -19,7 +19,6 @@ from ..constraints.types import MediaTrackSettings
 from . import opus_encoder
 from .encoded_frame import EncodedFrame
 from .fan_out import FanOut, Viewer
-from .frame_rate import FrameRate
 from .keyframe_requests import KEYFRAME_SPACING, KeyframeRequests
 from .opus_encoder import OpusEncoder
 from .packetizers import MAX_PAYLOAD, PACKETIZERS
@@ -63,7 +62,8 @@ class SharedEncoder:
         self.encoding = encoding
         self._track = track
         self._loop = asyncio.get_running_loop()
-        self._fan_out = FanOut()
+        # Smaller pictures are for who can't have larger ones.
+        self._fan_out = FanOut(narrow=encoding.scale_down_by > 1)
         self._error: Exception | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader = open_reader(track, takes_h264=_passes_through(encoding))
@@ -76,7 +76,6 @@ class SharedEncoder:
             )
         else:
             self._audio = OpusEncoder()
-        self._rate = FrameRate(self._nominal_rate())
         self._decimator: Decimator | None = None
         self._size = _DEFAULT_SIZE
         self._blanks = 0
@@ -214,7 +213,7 @@ class SharedEncoder:
         if wanted is None or not isinstance(media, VideoFrame):
             return False
         if self._decimator is None:
-            self._decimator = Decimator(wanted, max(wanted, self._nominal_rate()))
+            self._decimator = Decimator(wanted, max(wanted, self._source_rate()))
         return not self._decimator.takes(at)
 
     def _settings(self) -> MediaTrackSettings:
@@ -225,8 +224,12 @@ class SharedEncoder:
         hint = getattr(self._track, "contentHint", "")
         return hint in ("detail", "text") or (not hint and "displaySurface" in self._settings())
 
-    def _nominal_rate(self) -> float:
+    def _source_rate(self) -> float:
         return float(self._settings().get("frameRate") or ASSUMED_FRAME_RATE)
+
+    def _nominal_rate(self) -> float:
+        rate = self._source_rate()
+        return min(rate, self.encoding.max_framerate or rate)
 
     def _pass_on(self, packet: "Packet[Any]", at: float) -> None:
         """A picture or sound that is encoded already."""
@@ -258,14 +261,13 @@ class SharedEncoder:
             self._fan_out.forget()
         if keyframe:
             self._keyframes.take()
-        self._rate.count(at)
         timestamp = video_time(at)
         encoded = await self._loop.run_in_executor(
             self._thread,
             self._compress,
             frame,
             timestamp,
-            self._rate.value,
+            self._nominal_rate(),
             keyframe,
             self._is_screen(),
         )
@@ -340,7 +342,7 @@ class SharedEncoder:
         frame = EncodedFrame(
             data, payloads, timestamp, at, is_picture, keyframe, size, audio_level, tells
         )
-        self._fan_out.send(frame)
+        self._fan_out.send(frame, self.target_bitrate)
         return frame
 
 

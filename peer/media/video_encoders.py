@@ -21,9 +21,6 @@ logger = logging.getLogger(__name__)
 # SVT-AV1 writes to stderr by itself, on every occasion; what fails is raised by FFmpeg.
 os.environ.setdefault("SVT_LOG", "0")
 
-_RATE_CHANGE = 1.25
-"""Factor by which the frame rate must have changed before an encoder is opened anew: it is told
-once, and shares out the bits by it."""
 _NEVER = 1 << 20
 """Pictures from key frame to key frame: they are made when somebody asks for one."""
 
@@ -46,7 +43,6 @@ class VideoEncoder:
         self._context: Any = None
         self._opened_for = (0, 0, False)
         self._referencer: _Referencer | None = None
-        self._frame_rate = 0.0
         self._pts = -1
         self.bitrate = 0
         """Bits a second that it aims at."""
@@ -77,7 +73,8 @@ class VideoEncoder:
         """One picture; None when the encoder has left it out.
 
         :param timestamp: of the 90 kHz clock.
-        :param frame_rate: how many come in a second.
+        :param frame_rate: how many come in a second. It need not be exact: where fewer come, each
+            is given the bits that it would have had.
         :param is_screen: whether it is of text and drawings.
         :raises av.error.FFmpegError: the encoder has failed.
         """
@@ -91,7 +88,7 @@ class VideoEncoder:
         while True:
             implementation = self._implementations[0]
             try:
-                if self._is_outdated(width, height, frame_rate, is_screen):
+                if self._context is None or self._opened_for != (width, height, is_screen):
                     self._open(implementation, width, height, frame_rate, is_screen)
                 if implementation.adjustable:
                     self._adjust()
@@ -131,12 +128,6 @@ class VideoEncoder:
         height = int(frame.height / self._scale_down_by) & ~1
         return max(2, width), max(2, height)
 
-    def _is_outdated(self, width: int, height: int, frame_rate: float, is_screen: bool) -> bool:
-        if self._opened_for != (width, height, is_screen) or self._context is None:
-            return True
-        change = frame_rate / self._frame_rate
-        return not 1 / _RATE_CHANGE < change < _RATE_CHANGE
-
     def _adjust(self) -> None:
         wanted = min(self.nominal_bitrate, self.limit or self.nominal_bitrate)
         if wanted != self.bitrate:
@@ -170,7 +161,7 @@ class VideoEncoder:
             options["minrate"] = str(self.bitrate)
         context.options = options
         context.open()
-        self._context, self._frame_rate = context, frame_rate
+        self._context = context
         self._opened_for = (width, height, is_screen)
         logger.debug("%s opened for %dx%d at %g", implementation.name, width, height, frame_rate)
 

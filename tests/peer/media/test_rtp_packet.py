@@ -7,7 +7,7 @@ from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpSendP
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unpack_header_extensions
 
 from peer.media.capture_time import ntp_time
-from peer.media.encoded_frame import BURST, Burst, EncodedFrame
+from peer.media.encoded_frame import Burst, EncodedFrame
 from peer.media.rtp_packet import (
     ABS_CAPTURE_TIME,
     ABS_SEND_TIME,
@@ -53,7 +53,7 @@ def extensions(batch: PacketBatch) -> dict[int, bytes]:
 
 
 def test_packets_are_stamped_for_one_viewer_after_another() -> None:
-    [burst] = frame().bursts()
+    [burst] = frame().bursts(12)
     batch = PacketBatch(burst, form())
     assert batch.stamp(65534, 7, 0xABCD) == 1, "sequence numbers wrap around"
     found = packets(batch)
@@ -73,22 +73,22 @@ def test_packets_are_stamped_for_one_viewer_after_another() -> None:
 
 
 def test_there_is_room_for_what_protection_appends() -> None:
-    [burst] = frame().bursts()
+    [burst] = frame().bursts(12)
     batch = PacketBatch(burst, form(trailer=16))
     ends = [s + n + 16 for s, n in zip(batch.starts, batch.lengths, strict=True)]
     assert [*batch.starts[1:], len(batch.buffer)] == ends, "and none is between the packets"
 
 
 def test_large_frames_are_several_bursts_and_only_the_last_packet_is_marked() -> None:
-    large = frame([bytes([number]) for number in range(2 * BURST + 1)])
-    bursts = list(large.bursts())
-    assert [len(burst.payloads) for burst in bursts] == [BURST, BURST, 1]
+    large = frame([bytes([number]) for number in range(25)])
+    bursts = list(large.bursts(12))
+    assert [len(burst.payloads) for burst in bursts] == [12, 12, 1]
     marks = [p.marker for b in bursts for p in packets(PacketBatch(b, form()))]
-    assert marks == [0] * 2 * BURST + [1]
+    assert marks == [0] * 24 + [1]
 
 
 def test_times_are_told() -> None:
-    [burst] = frame(tells_capture_time=True, keyframe=True).bursts()
+    [burst] = frame(tells_capture_time=True, keyframe=True).bursts(12)
     burst.sent_at = 1000.25
     batch = PacketBatch(burst, form())
     found = extensions(batch)
@@ -100,27 +100,27 @@ def test_times_are_told() -> None:
 
 
 def test_what_need_not_be_told_again_takes_no_room() -> None:
-    [burst] = frame().bursts()
+    [burst] = frame().bursts(12)
     found = extensions(PacketBatch(burst, form()))
     assert set(found) == {IDS[MID], IDS[ABS_SEND_TIME]}
 
 
 def test_sound_tells_its_level_and_is_never_marked() -> None:
-    [burst] = frame([b"sound"], is_picture=False, keyframe=True, audio_level=42).bursts()
+    [burst] = frame([b"sound"], is_picture=False, keyframe=True, audio_level=42).bursts(12)
     [packet] = packets(PacketBatch(burst, form("audio")))
     assert packet.extensions.audio_level == (False, 42)
     assert packet.marker == 0
 
 
 def test_ids_beyond_14_take_the_other_form_of_header() -> None:
-    [burst] = frame().bursts()
+    [burst] = frame().bursts(12)
     batch = PacketBatch(burst, form(ids={**IDS, MID: 20}))
     assert batch.buffer[12:14] == b"\x10\x00"
     assert extensions(batch)[20] == b"0"
 
 
 def test_without_extensions_there_is_no_block_for_them() -> None:
-    [burst] = frame().bursts()
+    [burst] = frame().bursts(12)
     batch = PacketBatch(burst, PacketForm(96, "0", (), 16))
     assert [packet.payload for packet in packets(batch)] == PAYLOADS
     assert batch.header_octets == 3 * 12
@@ -136,7 +136,7 @@ def test_forms_that_say_the_same_are_the_same() -> None:
 
 def test_packets_of_one_size_are_given_to_the_kernel_as_one() -> None:
     sizes = [100, 100, 50, 100, 100, 100, 100, 120]
-    [burst] = frame([bytes(size) for size in sizes]).bursts()
+    [burst] = frame([bytes(size) for size in sizes]).bursts(12)
     batch = PacketBatch(
         burst,
         PacketForm(96, "0", (), 16),
@@ -151,7 +151,7 @@ def test_packets_of_one_size_are_given_to_the_kernel_as_one() -> None:
 
 
 def test_a_packet_once_more() -> None:
-    [burst] = frame().bursts()
+    [burst] = frame().bursts(12)
     [again] = packets(PacketBatch(burst.once_more(2, b"\x12\x34"), form()))
     assert (again.payload, again.marker) == (b"\x12\x34third", 1)
     [again] = packets(PacketBatch(burst.once_more(1), form()))

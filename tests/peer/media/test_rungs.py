@@ -25,6 +25,7 @@ conditions = st.builds(
     Conditions,
     sent=st.floats(0, 5e6),
     available=st.none() | st.floats(0, 5e6),
+    available_before=st.none() | st.floats(0, 5e6),
     fraction_lost=st.floats(0, 1),
     round_trip=st.none() | st.floats(0, 5),
 )
@@ -52,7 +53,7 @@ def way(capacity: float, seconds: int) -> list[int]:
         lost = max(0.0, 1 - capacity / sent)
         # As Chromium has it: an estimate is at most half as much again as what arrives.
         available = min(capacity, 1.5 * sent)
-        choice = next_choice(choice, Conditions(sent, available, lost, 0.05), now, RUNGS)
+        choice = next_choice(choice, Conditions(sent, available, available, lost, 0.05), now, RUNGS)
         found.append(choice.rung)
     return found
 
@@ -75,7 +76,7 @@ def test_a_good_way_leads_to_the_top_whatever_was_before(
         choice = next_choice(choice, found, now, RUNGS)
     for _ in range(round(RUNGS * (MOST_PATIENCE + SETTLING)) + RUNGS):
         now += 1
-        choice = next_choice(choice, Conditions(1e6, 1.5e6, 0, choice.quickest), now, RUNGS)
+        choice = next_choice(choice, Conditions(1e6, 1.5e6, 1.5e6, 0, choice.quickest), now, RUNGS)
     assert choice.rung == 0
 
 
@@ -89,7 +90,7 @@ def test_a_hopeless_way_leads_to_the_bottom_within_seconds(
         choice = next_choice(choice, found, now, RUNGS)
     for _ in range(round(RUNGS * (SETTLING + 2))):
         now += 1
-        choice = next_choice(choice, Conditions(1e6, 1e5, 0.5, 1.0), now, RUNGS)
+        choice = next_choice(choice, Conditions(1e6, 1e5, 1e5, 0.5, 1.0), now, RUNGS)
     assert choice.rung == RUNGS - 1
 
 
@@ -105,7 +106,7 @@ def test_a_steady_way_has_its_rung_most_of_the_time(capacity: float, rung: int) 
 
 
 def test_one_bad_report_changes_nothing() -> None:
-    bad, good = Conditions(2e6, 1e5, 0.5), Conditions(2e6, 3e6)
+    bad, good = Conditions(2e6, 1e5, 1e5, 0.5), Conditions(2e6, 3e6)
     assert run([(1, good)] * 5 + [(1, bad)] + [(1, good)] * 20) == []
 
 
@@ -113,16 +114,26 @@ def test_a_viewer_that_says_nothing_stays_where_it_is() -> None:
     assert run([(1, Conditions(2e6))] * 100) == []
 
 
+def test_an_estimate_that_still_grows_is_not_held_against_the_way() -> None:
+    """As Chromium's does after the first seconds, from what it has received by then."""
+    history, available = [], 700_000.0
+    for _ in range(20):
+        history.append((1.0, Conditions(2e6, available, available / 1.08)))
+        available *= 1.08
+    assert run(history) == []
+    assert run([(1.0, Conditions(2e6, 700_000, 700_000))] * 4) == [(3.0, 1)]
+
+
 def test_queues_are_noticed_before_packets_are_lost() -> None:
-    quick, slow = Conditions(2e6, None, 0, 0.03), Conditions(2e6, None, 0, 0.8)
+    quick, slow = Conditions(2e6, round_trip=0.03), Conditions(2e6, round_trip=0.8)
     [(_, rung), *_] = run([(1, quick)] * 3 + [(1, slow)] * 4)
     assert rung == 1
     assert run([(1, slow)] * 20) == [], "a long way is no queue"
 
 
 def test_the_first_try_comes_soon() -> None:
-    bad, good = Conditions(2e6, 1e5, 0.5), Conditions(7e5, 3e6)
-    changes = run([(1, bad)] * 4 + [(1, good)] * 20)
+    bad, good = Conditions(2e6, 1e5, 1e5, 0.5), Conditions(7e5, 3e6)
+    changes = run([(1, bad)] * 2 + [(1, good)] * 20)
     assert [rung for _, rung in changes] == [1, 0]
     assert changes[1][0] - changes[0][0] <= PATIENCE + 2
 
@@ -151,7 +162,9 @@ def test_a_bitrate_follows_what_is_carried() -> None:
     bitrate: float = 2_000_000
     for _ in range(20):
         lost = max(0.0, 1 - 1_400_000 / bitrate)
-        bitrate = next_bitrate(bitrate, 2_000_000, Conditions(bitrate, 1_400_000, lost, 0.05), 0.05)
+        bitrate = next_bitrate(
+            bitrate, 2_000_000, Conditions(bitrate, 1_400_000, 1_400_000, lost, 0.05), 0.05
+        )
     assert 1_100_000 < bitrate < 1_700_000
     for _ in range(20):
         bitrate = next_bitrate(bitrate, 2_000_000, Conditions(bitrate, 3_000_000), 0.05)

@@ -20,7 +20,7 @@ from ...media.loopback import connected_pair
 
 def batch(transport: SrtpTransport, sequence_number: int = 7) -> PacketBatch:
     payloads = [b"a" * 1000, b"b" * 1000, b"c" * 500]
-    [burst] = EncodedFrame(b"", payloads, 0, 0.0, is_picture=True).bursts()
+    [burst] = EncodedFrame(b"", payloads, 0, 0.0, is_picture=True).bursts(12)
     made = PacketBatch(burst, PacketForm(96, "0", (), transport.trailer))
     made.stamp(sequence_number, 8, 9)
     return made
