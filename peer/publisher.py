@@ -6,29 +6,29 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiortc
-from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCRtpCodecCapability
+from aiortc import RTCDataChannel, RTCIceServer, RTCRtpCodecCapability
 
-from signaling import EndReason, OfferRejected, SignalingClient, SignalingError, SignalingSession
+from signaling import (
+    Ended,
+    EndReason,
+    OfferRejected,
+    SignalingClient,
+    SignalingError,
+    SignalingSession,
+)
 
 from .capture.media_devices import MediaDevices
 from .capture.media_stream import MediaStream
 from .capture.media_stream_track import MediaStreamTrack
 from .capture.resumption import Resumption
-from .connection.candidate_policy import candidate_policy
+from .connection.attended_session import AttendedSession
 from .connection.control_channel import LABEL, ControlChannel
 from .connection.events import RTCDataChannelEvent
-from .connection.perfect_negotiation import Negotiation
-from .connection.rtc_peer_connection import RTCPeerConnection
 from .connection.rtc_rtp_sender import RTCRtpSender
-from .errors import DOMException
-from .events import Event
 from .media.outgoing import preferred_codecs, sendable_codecs
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 15.0
-"""Seconds for a viewer to connect: one who means it does within a second or two; what has not by
-then is a session whose viewer is gone (SECURITY: phantom sessions)."""
 GOODBYE_TIMEOUT = 0.4
 """Seconds for a viewer to answer the last offer, by which its tracks end. The whole end is to be
 seen within half a second."""
@@ -65,7 +65,7 @@ class Publisher:
         self.stream = stream
         self.codecs = tuple(codecs)
         self._ice_servers = list(ice_servers)
-        self._allow_remote = candidate_policy(allow_loopback=allow_loopback)
+        self._allow_loopback = allow_loopback
         self._viewers: dict[str, _Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: list[SignalingClient] = []
@@ -153,14 +153,17 @@ class Publisher:
         if len(self._viewers) >= MAX_VIEWERS:
             await session.end(EndReason.OVERLOADED, "every place is taken")
             return
-        viewer = self._viewers[session.id] = _Viewer(self, session)
+        viewer = self._viewers[session.id] = _Viewer(
+            self, session, self._ice_servers, self._allow_loopback
+        )
         logger.info("session %s: a viewer came", session.id[:6])
         self._changed()
         try:
-            await viewer.attend(tracks)
+            ended = await viewer.attend(tracks)
+            logger.info("session %s: a viewer left: %s", session.id[:6],
+                        ended.detail or ended.reason)  # fmt: skip
         finally:
             del self._viewers[session.id]
-            logger.info("session %s: a viewer left", session.id[:6])
             self._changed()
 
     def applied(self, by: ControlChannel, settings: Mapping[str, Any]) -> None:
@@ -206,60 +209,38 @@ class Publisher:
         if self._telling is not None:
             await self._telling
 
-    def connection_for(self, session: SignalingSession) -> RTCPeerConnection:
-        """A connection with the ICE servers that are configured, and those of the session."""
-        servers = [
-            *self._ice_servers,
-            *(
-                RTCIceServer(server.urls, server.username, server.credential)
-                for server in session.ice_servers
-            ),
-        ]
-        return RTCPeerConnection(
-            RTCConfiguration(iceServers=servers),
-            alwaysNegotiateDataChannels=session.offers,
-            allowRemoteCandidate=self._allow_remote,
-        )
-
 
 class _Viewer:
     """One viewer's connection."""
 
-    def __init__(self, publisher: Publisher, session: SignalingSession) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        session: SignalingSession,
+        ice_servers: Iterable[RTCIceServer],
+        allow_loopback: bool,
+    ) -> None:
         self._publisher, self._session = publisher, session
-        self._connection = publisher.connection_for(session)
-        self._negotiation = Negotiation(self._connection, session, self._accept)
+        self._attended = AttendedSession(
+            session, ice_servers=ice_servers, accept=self._accept, allow_loopback=allow_loopback
+        )
+        self._connection = self._attended.connection
         self._senders: dict[aiortc.MediaStreamTrack, RTCRtpSender] = {}
-        self._connected = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
         self.controls: list[ControlChannel] = []
         """The channel by which the viewer controls the camera, if it has opened it."""
-        listen = self._connection.addEventListener
-        listen("connectionstatechange", self._state_changed)
-        self._connection.on("close", self._closed)
         if session.may_control:
-            listen("datachannel", self._channel_opened)
+            self._connection.addEventListener("datachannel", self._channel_opened)
 
-    async def attend(self, tracks: list[aiortc.MediaStreamTrack]) -> None:
-        """Send these tracks, until the viewer leaves or can't be reached."""
+    async def attend(self, tracks: list[aiortc.MediaStreamTrack]) -> Ended:
+        """Send these tracks until the viewer leaves or can't be reached; returns why it is over."""
         for track in tracks:
             self._send(track)
-        reaper = asyncio.create_task(self._reap())
         try:
-            await self._negotiation.run()
-        except SignalingError as error:
-            logger.info("session %s: %s", self._session.id[:6], error)
-            await self._session.end(error.reason, str(error))
-        except (DOMException, TypeError) as error:
-            logger.info("session %s: a description was refused: %s", self._session.id[:6], error)
-            await self._session.end(EndReason.MALFORMED, "the description could not be understood")
+            return await self._attended.run()
         finally:
-            reaper.cancel()
-            await asyncio.gather(reaper, return_exceptions=True)
             for control in self.controls:
                 await control.close()
-            await self._session.end()
-            await self._connection.close()
 
     @property
     def is_gone(self) -> bool:
@@ -326,36 +307,14 @@ class _Viewer:
 
     async def leave(self) -> None:
         """Let the viewer see its tracks end, and close."""
-        if self._session.renegotiates and self._connected.is_set():
+        if self._session.renegotiates and self._attended.connected.is_set():
             for track in list(self._senders):
                 self._stop(track)
             try:
                 async with asyncio.timeout(GOODBYE_TIMEOUT):
-                    await self._negotiation.negotiate()
+                    await self._attended.negotiation.negotiate()
             except TimeoutError:
                 logger.debug("session %s: no answer to the goodbye", self._session.id[:6])
-        await self._session.end()
-
-    async def _reap(self) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await self._connected.wait()
-        except TimeoutError:
-            logger.info("session %s did not connect within %g s", self._session.id[:6],
-                        CONNECT_TIMEOUT)  # fmt: skip
-            await self._session.end(EndReason.FAILED, "no connection came about")
-
-    async def _state_changed(self, event: Event) -> None:
-        state = self._connection.connectionState
-        logger.debug("session %s: %s", self._session.id[:6], state)
-        if state == "connected":
-            self._connected.set()
-        elif state == "disconnected" and self._session.renegotiates:
-            self._connection.restartIce()  # there may be another way
-        elif state == "failed":
-            await self._session.end(EndReason.FAILED, "the connection was lost")
-
-    async def _closed(self) -> None:
         await self._session.end()
 
     def _channel_opened(self, event: RTCDataChannelEvent) -> None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from aiortc import RTCConfiguration, RTCIceServer
+from aiortc import RTCIceServer
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
@@ -14,22 +14,17 @@ from signaling import (
     EndReason,
     OfferRejected,
     SignalingClient,
-    SignalingError,
     SignalingSession,
 )
 
+from .connection.attended_session import AttendedSession
 from .connection.events import RTCTrackEvent
-from .connection.perfect_negotiation import Negotiation
 from .connection.remote_track import RemoteTrack
-from .connection.rtc_peer_connection import RTCPeerConnection
-from .errors import DOMException
 from .events import Event
 from .media.recorder import Recorder, RecordingError, check_recordable
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 15.0
-"""Seconds for a sender to connect: one who means it does within a second or two."""
 MAX_SENDERS = 16
 """Sessions at a time: each has its decoders, and its encoders when it is recorded."""
 MAX_TRACKS = 4
@@ -57,6 +52,7 @@ class Receiver:
         so on after the first, whose name owes nothing to the other side.
     :param on_track: called with each track that comes, which is muted until media arrives, and the
         session that it came with.
+    :param allow_loopback: whether senders may be reached at this machine's loopback addresses.
     :raises ValueError: no recording can be made under this name.
     """
 
@@ -66,12 +62,14 @@ class Receiver:
         ice_servers: Iterable[RTCIceServer] = (),
         record: Path | None = None,
         on_track: OnTrack | None = None,
+        allow_loopback: bool = True,
     ) -> None:
         if record is not None:
             check_recordable(record)
         self._ice_servers = list(ice_servers)
         self._record = record
         self._on_track = on_track
+        self._allow_loopback = allow_loopback
         self._senders: dict[str, _Sender] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -100,19 +98,17 @@ class Receiver:
             await session.end(EndReason.OVERLOADED, "every place is taken")
             return
         recorder = Recorder(self._record) if self._record is not None else None
-        connection = self._connection_for(session)
-        sender = self._senders[session.id] = _Sender(session, connection, recorder, self._on_track)
+        sender = self._senders[session.id] = _Sender(
+            session,
+            recorder,
+            self._on_track,
+            ice_servers=self._ice_servers,
+            allow_loopback=self._allow_loopback,
+        )
         try:
             await sender.attend()
         finally:
             del self._senders[session.id]
-
-    def _connection_for(self, session: SignalingSession) -> RTCPeerConnection:
-        """With the ICE servers that are configured, and those of the session."""
-        servers = [
-            RTCIceServer(one.urls, one.username, one.credential) for one in session.ice_servers
-        ]
-        return RTCPeerConnection(RTCConfiguration(iceServers=[*self._ice_servers, *servers]))
 
 
 class _Sender:
@@ -121,20 +117,21 @@ class _Sender:
     def __init__(
         self,
         session: SignalingSession,
-        connection: RTCPeerConnection,
         recorder: Recorder | None,
         on_track: OnTrack | None,
+        *,
+        ice_servers: Iterable[RTCIceServer],
+        allow_loopback: bool,
     ) -> None:
-        self._session, self._connection = session, connection
+        self._session = session
+        self._attended = AttendedSession(
+            session, ice_servers=ice_servers, accept=self._accept, allow_loopback=allow_loopback
+        )
+        self._connection, self._name = self._attended.connection, self._attended.name
         self._recorder, self._on_track = recorder, on_track
-        self._negotiation = Negotiation(connection, session, self._accept)
         self._tracks: set[RemoteTrack] = set()
         self._watches: set[asyncio.Task[None]] = set()
-        self._connected = asyncio.Event()
-        self._name = f"session {session.id[:6]}"
-        connection.addEventListener("connectionstatechange", self._state_changed)
-        connection.addEventListener("track", self._track_came)
-        connection.on("close", self._closed)
+        self._connection.addEventListener("track", self._track_came)
 
     async def attend(self) -> None:
         """Receive until one side leaves, or can't be reached."""
@@ -143,15 +140,13 @@ class _Sender:
             self._connection.addTransceiver("audio", direction="recvonly")
         peer = f" with {self._session.peer_id[:64]!r}" if self._session.peer_id else ""
         logger.info("%s%s begins", self._name, peer)
-        beginning = asyncio.create_task(self._begin())
+        recording = asyncio.create_task(self._begin_recording())
         ended = Ended()
         try:
-            ended = await self._negotiate()
+            ended = await self._attended.run()
         finally:
-            beginning.cancel()
-            await asyncio.gather(beginning, return_exceptions=True)
-            await self._session.end()
-            await self._connection.close()
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
             await asyncio.gather(*self._watches)
             await self._complete_recording()
             logger.info("%s is over: %s", self._name, ended.detail or _REASONS[ended.reason])
@@ -159,22 +154,6 @@ class _Sender:
     async def leave(self) -> None:
         """End the session; the other side sees it at once."""
         await self._session.end(EndReason.CLOSED, "we have left")
-
-    async def _negotiate(self) -> Ended:
-        try:
-            return await self._negotiation.run()
-        except SignalingError as error:
-            ended = Ended(error.reason, str(error))
-        except (DOMException, TypeError) as error:
-            if (
-                self._connection.signalingState == "closed"
-            ):  # the other side left while a description was on its way
-                ended = Ended()
-            else:
-                logger.debug("%s: a description was refused: %s", self._name, error)
-                ended = Ended(EndReason.MALFORMED, "the description could not be understood")
-        await self._session.end(ended.reason, ended.detail)
-        return ended
 
     def _accept(self) -> None:
         """Look at an offer before it is answered.
@@ -184,15 +163,9 @@ class _Sender:
         if not self._tracks and not self._session.renegotiates:
             raise OfferRejected("the offer sends neither sound nor pictures")
 
-    async def _begin(self) -> None:
-        """Wait for the connection, and record what comes over it."""
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await self._connected.wait()
-        except TimeoutError:
-            detail = f"no connection came about within {CONNECT_TIMEOUT:g} s"
-            await self._session.end(EndReason.FAILED, detail)
-            return
+    async def _begin_recording(self) -> None:
+        """Record what comes over the connection once it stands."""
+        await self._attended.connected.wait()
         if self._recorder is not None:
             try:
                 await self._recorder.start()
@@ -205,19 +178,6 @@ class _Sender:
                 await self._recorder.stop()
             except RecordingError as error:
                 logger.error("%s was not recorded to its end: %s", self._name, error)
-
-    async def _state_changed(self, event: Event) -> None:
-        state = self._connection.connectionState
-        logger.debug("%s: %s", self._name, state)
-        if state == "connected":
-            self._connected.set()
-        elif state == "disconnected" and self._session.renegotiates:
-            self._connection.restartIce()  # there may be another way
-        elif state == "failed":
-            await self._session.end(EndReason.FAILED, "the connection was lost")
-
-    async def _closed(self) -> None:
-        await self._session.end()
 
     # Tracks.
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from peer import MediaDevices, MediaStream
-from peer import publisher as publisher_module
+from peer.connection import attended_session
 from peer.devices import barcode
 from peer.devices.virtual import VirtualBackend
 from peer.publisher import Publisher
@@ -117,7 +117,7 @@ async def test_who_wants_nothing_that_is_on_the_air_is_refused(
 async def test_a_viewer_who_never_connects_is_let_go(
     server: SignalingServer, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr(attended_session, "CONNECT_TIMEOUT", 0.05)
     connection, sdp = await offer()
     assert await posted(server, sdp) == 201
     while publisher.meta["viewers"]:  # noqa: ASYNC110  # the time-out is what is waited for

@@ -12,6 +12,7 @@ import pytest
 
 from peer import MediaDevices, MediaStream, MediaStreamTrack, RTCPeerConnection
 from peer import receiver as receiver_module
+from peer.connection import attended_session
 from peer.connection.perfect_negotiation import Negotiation
 from peer.connection.remote_track import RemoteTrack
 from peer.devices import barcode
@@ -282,7 +283,7 @@ async def offer(*directions: str) -> str:
 async def test_who_never_connects_is_let_go(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiver_module, "CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr(attended_session, "CONNECT_TIMEOUT", 0.05)
     remote, sdp = Remote(hub), await offer("sendonly")
     async with serving(Receiver(record=tmp_path / "out.mp4"), consumer(hub)):
         remote.offer(sdp)
