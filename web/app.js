@@ -21,6 +21,8 @@ const watcher = new Watcher(signaling);
 const call = new Call(signaling, element("call"), element("own"), element("call-message"));
 let flow = null;
 let connected = false;
+// Whether a person wants no sound.
+let quiet = false;
 
 // What happens.
 
@@ -139,8 +141,6 @@ async function play() {
   }
   showSound();
 }
-
-let quiet = false;
 
 function showSound() {
   element("mute").setAttribute("aria-pressed", String(!video.muted));

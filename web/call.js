@@ -67,7 +67,7 @@ export class Call {
   #changed(session) {
     if (this.#session !== session) return;
     if (session.state === "ended") this.end(MESSAGES[session.reason] ?? session.detail);
-    else this.#say({ connecting: "Calling", connected: "On the air", interrupted: "The connection is interrupted" }[session.state]);
+    else this.#say({ connecting: "Calling", connected: "You are on the air", interrupted: "The connection is interrupted" }[session.state]);
   }
 
   #show() {

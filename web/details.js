@@ -10,6 +10,7 @@ const FACTS = [
   ["Bitrate", (s) => bits(s.bitrate), (s) => s.bitrate],
   ["Loss", (s) => `${(s.loss * 100).toFixed(1)} %`, (s) => s.loss],
   ["Round trip", (s) => milliseconds(s.roundTrip), (s) => s.roundTrip ?? 0],
+  ["Delay", (s) => milliseconds(s.delay), (s) => s.delay ?? 0],
   ["Buffer", (s) => milliseconds(s.buffer), (s) => s.buffer ?? 0],
 ];
 

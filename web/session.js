@@ -12,7 +12,8 @@ export class Session extends EventTarget {
   state = "connecting";
   reason = null;
   detail = "";
-  // The remote tracks, and what each does: coming (nothing of it yet), live, paused, ended.
+  // The remote tracks, and what each does: coming (nothing of it yet), live, paused, ended, refused
+  // (it ended before anything came: this browser has turned it down).
   tracks = { audio: null, video: null };
   doing = { audio: null, video: null };
   connection;
@@ -127,17 +128,25 @@ export class Session extends EventTarget {
     // The lowest delay that the browser allows, under its name and its former one.
     if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
     if ("playoutDelayHint" in receiver) receiver.playoutDelayHint = 0;
-    this.tracks[track.kind] = track;
-    const does = (state) => {
-      if (this.tracks[track.kind] !== track) return;
-      this.doing[track.kind] = state;
-      this.#changed();
-    };
-    track.addEventListener("unmute", () => does("live"));
-    track.addEventListener("mute", () => does("paused"));
-    track.addEventListener("ended", () => does("ended"));
+    // One that was taken away for a while comes again.
+    if (this.tracks[track.kind] !== track) this.#listen(track);
     this.#fire("track", event);
-    does(track.muted ? "coming" : "live");
+    this.#does(track, track.muted ? "coming" : "live");
+  }
+
+  #listen(track) {
+    this.tracks[track.kind] = track;
+    track.addEventListener("unmute", () => this.#does(track, "live"));
+    track.addEventListener("mute", () => this.#does(track, "paused"));
+    track.addEventListener("ended", () => {
+      this.#does(track, this.doing[track.kind] === "coming" ? "refused" : "ended");
+    });
+  }
+
+  #does(track, what) {
+    if (this.tracks[track.kind] !== track) return;
+    this.doing[track.kind] = what;
+    this.#changed();
   }
 
   // The peer's end reaches the DTLS transport within milliseconds; ICE would take half a minute.

@@ -67,7 +67,6 @@ export class Signaling extends EventTarget {
     let opened = null;
     const limit = setTimeout(() => this.#broken(socket), CONNECT_LIMIT);
     socket.addEventListener("open", () => {
-      clearTimeout(limit);
       opened = performance.now();
       if (this.#token) this.#send({ type: "authenticate", token: this.#token });
       if (this.#resumeKey !== null) {
@@ -75,6 +74,7 @@ export class Signaling extends EventTarget {
       }
     });
     socket.addEventListener("message", ({ data }) => {
+      clearTimeout(limit);
       if (this.#socket === socket) this.#hear(JSON.parse(data));
     });
     socket.addEventListener("close", () => {

@@ -85,6 +85,9 @@ function whatBecame(kind, doing, source) {
   if (source?.refused) {
     return { state: "ended", title: `The ${noun} has ended`, text: `The permission to use the ${device} was withdrawn.` };
   }
+  if (doing === "refused" && source?.readyState !== "ended") {
+    return { state: "failed", title: `This browser can't play the ${noun}`, text: "It is sent in a format that this browser does not take." };
+  }
   if (source?.readyState === "ended" || doing === "ended") {
     return { state: "ended", title: `The ${noun} has ended`, text: "It was stopped, or is over." };
   }

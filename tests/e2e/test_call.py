@@ -71,7 +71,7 @@ async def test_a_browser_calls_and_hangs_up(browser: Browser) -> None:
         page = await browser.open(side.url(side.server.config.publish_token))
         await page.wait_for("!document.getElementById('call').hidden")
         await page.evaluate(CLICK)
-        await page.wait_for(f"{MESSAGE} === 'On the air'")
+        await page.wait_for(f"{MESSAGE} === 'You are on the air'")
         async with asyncio.timeout(10):
             tracks = [await side.tracks.get() for _ in range(2)]
             for track in tracks:
@@ -96,7 +96,7 @@ async def test_who_is_called_leaves(browser: Browser) -> None:
         page = await browser.open(side.url(side.server.config.publish_token))
         await page.wait_for("!document.getElementById('call').hidden")
         await page.evaluate(CLICK)
-        await page.wait_for(f"{MESSAGE} === 'On the air'")
+        await page.wait_for(f"{MESSAGE} === 'You are on the air'")
     await page.wait_for("document.getElementById('own').srcObject === null")
     assert await page.evaluate(MESSAGE) == "The other side has hung up."
     await page.close()

@@ -20,6 +20,7 @@ from signaling import (
     generate_token,
 )
 from signaling.clients import client_for
+from signaling.limits import Limits
 
 from ..signaling.clients.relay import Relay
 from .browsers import Browser, Page
@@ -135,6 +136,24 @@ async def test_a_microphone_that_is_unplugged_and_back(browser: Browser, studio:
         await page.close()
 
 
+async def test_a_track_that_is_taken_away_for_a_while(browser: Browser, studio: Studio) -> None:
+    async with studio.on_the_air() as publisher:
+        page = await live(browser, studio.server.url)
+        await page.evaluate(DIARY)
+        [viewer] = publisher._viewers.values()
+        [video] = studio.stream.getVideoTracks()
+        sender = viewer._senders[video]
+        viewer._connection.removeTrack(sender)
+        await says(page, "The picture is paused", "stale")
+        await sender.replaceTrack(video)
+        for transceiver in viewer._connection.getTransceivers():
+            transceiver.direction = "sendonly"
+        await says(page, "Live", "fresh")
+        assert await page.evaluate("diary") == ["video mute", "video unmute"]
+        assert page.errors == []
+        await page.close()
+
+
 def stop(studio: Studio) -> None:
     for track in studio.stream.getVideoTracks():
         track.stop()
@@ -208,6 +227,55 @@ async def test_a_broken_socket_is_mended_unseen(browser: Browser, studio: Studio
             await page.close()
     finally:
         await relay.stop()
+
+
+async def test_a_socket_that_swallows_everything_is_replaced(
+    chromium: Browser, studio: Studio
+) -> None:
+    relay = Relay(studio.server.port)
+    await relay.start()
+    try:
+        async with studio.on_the_air() as publisher:
+            address = studio.server.url.replace(str(studio.server.port), str(relay.port))
+            page = await live(chromium, address)
+            await page.evaluate(DIARY)
+            [viewer] = publisher._viewers
+            relay.up_swallowed = relay.down_swallowed = True
+            relay.accepted.clear()
+            studio.backend.unplug("Cam A")
+            # As when a computer comes into another network.
+            await page.evaluate("(dispatchEvent(new Event('online')), null)")
+            await relay.accepted.wait()
+            relay.up_swallowed = relay.down_swallowed = False
+            await says(page, "The camera is gone, waiting for it", "stale")
+            await page.wait_for('diary.includes("video ended")')
+            assert list(publisher._viewers) == [viewer]
+            await page.close()
+    finally:
+        await relay.stop()
+
+
+async def test_a_place_that_is_taken_is_waited_for(browser: Browser, studio: Studio) -> None:
+    studio.server.hub.switchboard.limits = Limits(sessions=1)
+    async with studio.on_the_air():
+        first = await live(browser, studio.server.url)
+        second = await browser.open(studio.server.url)
+        await says(second, "Every place is taken", "stale")
+        await pictures(first, 3)
+        await first.close()
+        await says(second, "Live", "fresh")
+        assert second.errors == []
+        await second.close()
+
+
+async def test_a_format_that_the_browser_does_not_take(firefox: Browser, studio: Studio) -> None:
+    async with studio.on_the_air() as publisher:
+        publisher.codecs = ("H264",)
+        page = await firefox.open(studio.server.url)
+        await says(page, "This browser can't play the picture", "stale")
+        notice = "document.getElementById('notice-text').textContent"
+        await page.wait_for(f"{notice}.endsWith('The sound goes on.')")
+        await page.close()
 
 
 async def test_a_server_that_is_killed_takes_no_picture_with_it(
