@@ -15,8 +15,8 @@ SETTLING = 3.0
 """Seconds after a change before the next: the key frame that it begins with is a burst itself."""
 BAD_FOR = 1.5
 """Seconds of congestion before a viewer goes down: more than one report of it."""
-HOPELESS_FOR = 0.5
-"""The same where nothing that is sent can be of use."""
+HOPELESS_FOR, HOPELESS_SETTLING = 0.5, 1.0
+"""The same two where nothing that is sent can be of use."""
 PATIENCE = 5.0
 """Seconds without congestion before a viewer goes up, at first."""
 MOST_PATIENCE = 80.0
@@ -91,19 +91,36 @@ def next_choice(choice: Choice, conditions: Conditions, now: float, rungs: int) 
     elif is_clear(conditions):
         good_since = now if choice.good_since is None else choice.good_since
     choice = replace(choice, bad_since=bad_since, good_since=good_since, quickest=quickest)
-    settled = now - choice.changed_at >= SETTLING
+    since = now - choice.changed_at
+    settled = since >= SETTLING
     if choice.rung >= rungs:
         return _moved(choice, rungs - 1, now)
-    bad_for = HOPELESS_FOR if is_hopeless(conditions) else BAD_FOR
-    if bad_since is not None and now - bad_since >= bad_for and settled and choice.rung < rungs - 1:
-        if choice.went_up and now - choice.changed_at < RELAPSE:
+    bad_for = 0.0 if bad_since is None else now - bad_since
+    if choice.rung < rungs - 1 and _is_too_much(conditions, since, bad_for):
+        if choice.went_up and since < RELAPSE:
             choice = replace(choice, patience=min(2 * choice.patience, MOST_PATIENCE))
-        return _moved(choice, choice.rung + 1, now)
+        return _moved(choice, min(rungs - 1, choice.rung + _steps_down(conditions)), now)
     if good_since is not None and now - good_since >= choice.patience and settled and choice.rung:
         return _moved(choice, choice.rung - 1, now)
     if choice.went_up and now - choice.changed_at >= MOST_PATIENCE:
         return replace(choice, patience=PATIENCE)  # it was right to go up
     return choice
+
+
+def _is_too_much(conditions: Conditions, since_change: float, bad_for: float) -> bool:
+    if conditions.fraction_lost > _HOPELESS:  # no picture gets through whole
+        return bad_for >= HOPELESS_FOR and since_change >= HOPELESS_SETTLING
+    return bad_for >= BAD_FOR and since_change >= SETTLING
+
+
+def _steps_down(conditions: Conditions) -> int:
+    """One, or as many as the estimate is short of."""
+    steps, carried = 1, conditions.sent * BITRATE_PER_RUNG
+    while conditions.available is not None and conditions.available < _SHORT * carried:
+        steps, carried = steps + 1, carried * BITRATE_PER_RUNG
+        if steps == RUNGS:
+            break
+    return steps
 
 
 def _moved(choice: Choice, rung: int, now: float) -> Choice:
@@ -125,11 +142,6 @@ def is_congested(conditions: Conditions, quickest: float | None) -> bool:
         or _is_short(conditions)
         or (round_trip is not None and quickest is not None and round_trip > quickest + _QUEUED)
     )
-
-
-def is_hopeless(conditions: Conditions) -> bool:
-    """Whether so much is lost that no picture gets through whole."""
-    return conditions.fraction_lost > _HOPELESS
 
 
 def _is_short(conditions: Conditions) -> bool:
