@@ -201,6 +201,15 @@ async def test_nothing_is_on_the_air_then_something_then_it_leaves(
     await page.close()
 
 
+async def test_a_room_is_seen_by_who_is_in_it(chromium: Browser, studio: Studio) -> None:
+    async with studio.on_the_air(LocalClient(studio.server.hub, "camera", room="garden")):
+        inside = await live(chromium, f"{studio.server.url}&room=garden")
+        outside = await chromium.open(studio.server.url)
+        await says(outside, "Nothing to see yet", "stale")
+        await inside.close()
+        await outside.close()
+
+
 async def test_a_broken_socket_is_mended_unseen(browser: Browser, studio: Studio) -> None:
     relay = Relay(studio.server.port)
     await relay.start()
