@@ -12,6 +12,7 @@ from ..capture.sound import FRAME_DURATION, AudioFramer
 CLOCK_RATE = 48000
 _BITRATES = {1: 40_000, 2: 64_000}
 """By the number of channels: speech with nothing to be desired, and room for in-band FEC."""
+_MUSIC_BITRATES = {1: 64_000, 2: 128_000}
 _EXPECTED_LOSS = 10
 """Per cent of packets: what FEC is laid out for."""
 SILENCE_LEVEL = 127
@@ -26,19 +27,22 @@ class OpusEncoder:
     def __init__(self) -> None:
         self._context: Any = None
         self._framer: AudioFramer | None = None
-        self._channels = 0
+        self._channels, self._is_music = 0, False
         self.bitrate = 0
         """Bits a second that it aims at."""
 
-    def encode(self, frame: AudioFrame, at: float) -> list[tuple[bytes, int, int]]:
+    def encode(
+        self, frame: AudioFrame, at: float, is_music: bool = False
+    ) -> list[tuple[bytes, int, int]]:
         """The packets that a frame completes, each with its time stamp and level.
 
         :param at: when the frame was captured.
+        :param is_music: whether fidelity counts for more than lost packets do.
         :raises av.error.FFmpegError: the encoder has failed.
         """
         channels = min(2, frame.layout.nb_channels)
-        if channels != self._channels:
-            self._open(channels)
+        if (channels, is_music) != (self._channels, self._is_music):
+            self._open(channels, is_music)
         packets = []
         for framed in self._framed(frame, at):
             timestamp, level = framed.pts or 0, sound_level(framed)
@@ -57,14 +61,16 @@ class OpusEncoder:
         self._framer = self._framer or AudioFramer(CLOCK_RATE, self._channels)
         return self._framer.push(frame, at)
 
-    def _open(self, channels: int) -> None:
+    def _open(self, channels: int, is_music: bool) -> None:
         context: Any = CodecContext.create("libopus", "w")
         context.format, context.sample_rate = "s16", CLOCK_RATE
         context.layout = "mono" if channels == 1 else "stereo"
-        context.bit_rate = self.bitrate = _BITRATES[channels]
-        context.options = {"application": "voip", "fec": "1", "packet_loss": str(_EXPECTED_LOSS)}
+        context.bit_rate = self.bitrate = (_MUSIC_BITRATES if is_music else _BITRATES)[channels]
+        speech = {"application": "voip", "fec": "1", "packet_loss": str(_EXPECTED_LOSS)}
+        context.options = {"application": "audio"} if is_music else speech
         context.open()
-        self._context, self._framer, self._channels = context, None, channels
+        self._context, self._framer = context, None
+        self._channels, self._is_music = channels, is_music
 
 
 def sound_level(frame: AudioFrame) -> int:

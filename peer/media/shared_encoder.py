@@ -233,19 +233,18 @@ class SharedEncoder:
 
     def _pass_on(self, packet: "Packet[Any]", at: float) -> None:
         """A picture or sound that is encoded already."""
-        self._passing = True
+        self._passing, data = True, bytes(packet)
         if self._packetizer is None:
-            data = bytes(packet)
             self._send(data, [data], sample_number(at, opus_encoder.CLOCK_RATE), at)
             return
-        data = bytes(packet)
         # Not everybody who makes packets says so.
         keyframe = packet.is_keyframe or self._packetizer.is_keyframe(data)
         if keyframe:
             self._keyframes.take()
             self._keyframes.made(time.monotonic())
             settings = self._settings()
-            self._size = (settings.get("width", 0), settings.get("height", 0))
+            width, height = self._size
+            self._size = (settings.get("width", width), settings.get("height", height))
         elif self._keyframe_is_due():
             self._ask_camera()
         timestamp = video_time(at)
@@ -304,9 +303,9 @@ class SharedEncoder:
 
     async def _encode_sound(self, frame: AudioFrame, at: float) -> None:
         assert self._audio is not None
-        encode = self._audio.encode
+        is_music = getattr(self._track, "contentHint", "") == "music"
         for data, timestamp, level in await self._loop.run_in_executor(
-            self._thread, encode, frame, at
+            self._thread, self._audio.encode, frame, at, is_music
         ):
             self._send(data, [data], timestamp, at, audio_level=level)
 
