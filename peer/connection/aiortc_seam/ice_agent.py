@@ -108,7 +108,7 @@ class IceAgent(GatheringConnection):
             # It goes on for as much as 20 ms after the pair is chosen.
             await self.connect()
         except ConnectionError as error:
-            logger.info("%r: %s", self, error)
+            logger.debug("%r: %s", self, error)
 
     def _check_periodic(self) -> bool:
         going_on = False
@@ -196,7 +196,7 @@ class IceAgent(GatheringConnection):
         super().check_complete(pair)
         if (selected := self.selected) is None or selected is before:
             return
-        logger.info("%r: %r is chosen", self, selected)
+        logger.debug("%r: %r is chosen", self, selected)
         if self.ice_controlling:
             self._check_once(selected, nominate=True)
         if (sock := _protocol(selected).socket) is not None:

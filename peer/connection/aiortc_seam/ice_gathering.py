@@ -136,7 +136,7 @@ class GatheringConnection(Connection):
         try:
             sock = IceSocket(address)
         except OSError as error:
-            logger.info("%r: cannot bind to %s: %s", self, address, error)
+            logger.debug("%r: cannot bind to %s: %s", self, address, error)
             return
         protocol = self._new_protocol(sock)
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -179,7 +179,7 @@ class GatheringConnection(Connection):
                     await self._reflect(server, hosts)
         # What no host can be called is a UnicodeError.
         except (OSError, UnicodeError, TimeoutError, stun.TransactionError) as error:
-            logger.info("%r: no candidate from %s: %r", self, server.host, error)
+            logger.debug("%r: no candidate from %s: %r", self, server.host, error)
         finally:
             self._servers_left -= 1
             self._end_when_all_are_done()
@@ -210,7 +210,7 @@ class GatheringConnection(Connection):
         ]
         for result in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(result, stun.TransactionError):
-                logger.info("%r: %s does not help: %s", self, server.host, result)
+                logger.debug("%r: %s does not help: %s", self, server.host, result)
             elif isinstance(result, BaseException):
                 raise result
 
@@ -233,7 +233,7 @@ class GatheringConnection(Connection):
             self._remote_end = True
             await self._end_remote()
         elif not self._acceptable(candidate):
-            logger.info("%r: the remote candidate %s is not used", self, candidate.ip)
+            logger.debug("%r: the remote candidate %s is not used", self, candidate.ip)
         elif mdns.is_mdns_hostname(candidate.ip):
             self._resolving += 1
             self._spawn(self._resolve(candidate))
@@ -265,14 +265,14 @@ class GatheringConnection(Connection):
             protocol = await get_or_create_mdns_protocol(self)
             address = await protocol.resolve(candidate.ip, MDNS_TIMEOUT)
         except OSError as error:
-            logger.info("%r: mDNS does not work here: %s", self, error)
+            logger.debug("%r: mDNS does not work here: %s", self, error)
             address = None
         finally:
             self._resolving -= 1
         if address is not None and self._acceptable(dataclasses.replace(candidate, ip=address)):
             self._add(candidate, address)
         else:
-            logger.info("%r: the remote candidate %s is not used", self, candidate.ip)
+            logger.debug("%r: the remote candidate %s is not used", self, candidate.ip)
         await self._end_remote()
 
     async def _end_remote(self) -> None:
