@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import shutil
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ PACKAGES = (
     "python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-plugins-base "
     "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
 )
-PYTHON = "/usr/bin/python3"  # Debian's own, the one that has GStreamer's bindings
+SYSTEM_PATH = "/usr/bin"  # Debian's own Python is the one that has GStreamer's bindings
 SCRIPT = Path(__file__).with_name("webrtcbin_peer.py")
 WAIT_SECONDS = 20.0  # GStreamer's first start scans its plugins
 LINE_LIMIT = 2**20  # a picture's upper rows are 30 KB
@@ -87,8 +88,10 @@ async def webrtcbin(url: str, *arguments: str) -> AsyncIterator[GStreamer]:
     """
     base, fragment = urldefrag(url)
     token = fragment.removeprefix("t=")
+    if (python := shutil.which("python3", path=SYSTEM_PATH)) is None:
+        pytest.skip(f"GStreamer's webrtcbin is not installed (Debian packages: {PACKAGES})")
     process = await asyncio.create_subprocess_exec(
-        PYTHON, SCRIPT, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        python, SCRIPT, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         limit=LINE_LIMIT,
     )  # fmt: skip
     assert process.stdin is not None
