@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     if not options.verbose:
-        # What happens to the devices and the viewers is for everybody; the libraries' talk is not.
-        for library in ("aiohttp", "aioice", "aiortc"):
+        # What happens to the devices and the viewers is for everybody; what candidates do is not.
+        for library in ("aiohttp", "aioice", "aiortc", "peer.connection"):
             logging.getLogger(library).setLevel(logging.WARNING)
     if options.devices:
         facing_modes = config.facing_modes()

@@ -75,9 +75,9 @@ def announce(
     if watch:
         url = _in_room(server.url, room)
         print(f"Watch at {url}", flush=True)
-        print(f"Control at {_in_room(server.control_url, room)}", flush=True)
         if sys.stdout.isatty() and not is_loopback(serving.host):
             print(terminal_qr(url), flush=True)
+        print(f"Control at {_in_room(server.control_url, room)}", flush=True)
     if send:
         base = server.url.partition("#")[0]
         print(f"Send to {base}whip/receiver", flush=True)
