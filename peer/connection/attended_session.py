@@ -43,7 +43,10 @@ class AttendedSession:
             RTCIceServer(one.urls, one.username, one.credential) for one in session.ice_servers
         ]
         self.connection = RTCPeerConnection(
-            RTCConfiguration(iceServers=[*ice_servers, *servers]),
+            # A server that both name is asked once, with the account that lasts longer.
+            RTCConfiguration(
+                iceServers=list({str(s.urls): s for s in (*ice_servers, *servers)}.values())
+            ),
             alwaysNegotiateDataChannels=session.offers,
             allowRemoteCandidate=candidate_policy(allow_loopback=allow_loopback),
         )

@@ -88,7 +88,9 @@ class Jsep:
             taken.add(mid)
             return mid
 
-        self._planned = plan_offer(self.slots, self.transceivers, data=data, new_mid=new_mid)
+        # An offer that is not answered yet can be made anew: what it has added stays.
+        slots = self.slots if self.pending_local is None else self._planned
+        self._planned = plan_offer(slots, self.transceivers, data=data, new_mid=new_mid)
         numbers = deepcopy(self._numbers)  # what is offered counts from when it is set
         return _bundled([offered_section(slot, numbers, self._cname) for slot in self._planned])
 
@@ -160,6 +162,8 @@ class Jsep:
         answered = [(section.kind, section.mid) for section in sdp.sections]
         if offered != answered:
             raise InvalidAccessError(f"the offer has the sections {offered}, the answer {answered}")
+        if any(section.setup == "actpass" for section in sdp.sections if not section.rejected):
+            raise InvalidAccessError("an answer has chosen its setup: active or passive")
         self._learn(sdp)
         return self._complete(self.pending_local, Described("answer", sdp))
 

@@ -38,6 +38,7 @@ class NegotiationApi(RtpMediaApi):
         self._last_sdp: Sdp | None = None
         self._carrier: str | None = None  # the mid of the section that describes the transport
         self._carrier_rejected = False
+        self._dtls_lost = False
 
     @property
     def signalingState(self) -> str:
@@ -98,6 +99,8 @@ class NegotiationApi(RtpMediaApi):
         if self._ice_restart_wanted:
             self._transport.restart()
         sdp = self._jsep.create_offer(data=self._wants_data)
+        if self._rejects_carrier(sdp):
+            self._transport.restart()  # the other side's next transport is a new one
         for section in sdp.sections:
             if not section.rejected:
                 self._transport.describe(section, "actpass")
@@ -227,14 +230,15 @@ class NegotiationApi(RtpMediaApi):
             await self._negotiated(transceiver, own, theirs, answer=own if local else theirs)
         assert jsep.current_remote is not None
         remote = jsep.current_remote.sdp
-        carrier = remote.section(self._carrier) if self._carrier is not None else None
-        self._carrier_rejected = carrier is not None and carrier.rejected
+        self._carrier_rejected = self._rejects_carrier(remote)
         self._carrier = remote.transport.mid if remote.transport is not None else None
         if (transport := remote.transport) is not None:
             data = next((s for s in remote.sections if s.kind == "application"), None)
             if data is not None and (data.rejected or not jsep.has_data):
                 data = None
             self._transport.accept(transport, data, offered=not local)
+            if self._dtls_lost:
+                await self._replace_dtls(transport)
         self._ice_restart_wanted = False
         self._chain.negotiated()
         return changes
@@ -258,23 +262,36 @@ class NegotiationApi(RtpMediaApi):
         else:
             transceiver.receiver._pause()
 
-    async def _survive_rejection(self) -> bool:
-        """The other side has closed DTLS: go on, if that is because the section that described the
-        transport was rejected, while others stay.
+    def _rejects_carrier(self, sdp: Sdp) -> bool:
+        """Whether a description rejects the section that describes the transport, and no other
+        one: browsers then throw the transport away, and make another."""
+        carrier = sdp.section(self._carrier) if self._carrier is not None else None
+        return carrier is not None and carrier.rejected and sdp.transport is not None
 
-        Chromium then throws the transport away, and makes another with the same ICE parameters.
-        """
-        current = self._jsep.current_remote
+    async def _survive_rejection(self) -> bool:
+        """The other side has closed DTLS: whether that is because the section that described the
+        transport was rejected, while others stay. Then the connection goes on."""
+        pending, current = self._jsep.pending_local, self._jsep.current_remote
+        if pending is not None and self._rejects_carrier(pending.sdp):
+            self._dtls_lost = True  # its answer is still on the way
+            return True
         remote = current.sdp.transport if current is not None else None
         if not self._carrier_rejected or remote is None:
             return False
-        self._carrier_rejected = False
+        await self._replace_dtls(remote)
+        if self._transport.ice.role == "controlling":
+            # The pair that was chosen led to the old transport, and nobody but this side chooses.
+            self._ice_restart_wanted = True
+            self._changed()
+        return True
+
+    async def _replace_dtls(self, remote: Section) -> None:
+        self._carrier_rejected = self._dtls_lost = False
         dtls = self._transport.replace_dtls(remote)
         self._packets.go_on_with(dtls)
         for transceiver in self._jsep.transceivers:
             transceiver.sender._transport = dtls
             await transceiver.receiver._move_to(dtls)
-        return True
 
     async def _connected(self) -> None:
         for transceiver in self._jsep.transceivers:

@@ -197,6 +197,20 @@ async def test_the_rest_goes_on_when_the_page_stops_what_carried_the_transport(
         assert ours.connection.connectionState == "connected"
 
 
+async def test_the_rest_goes_on_when_this_side_stops_what_carried_the_transport(
+    browser: Browser, stream: MediaStream
+) -> None:
+    async with call(browser, polite=False, data=False) as ours:
+        carrier = ours.connection.addTransceiver("audio")
+        ours.connection.addTrack(stream.getVideoTracks()[0], stream)
+        await ours.noted("unmute", "video")
+        carrier.stop()
+        await ours.page.wait_for("peer.connection.getTransceivers().length === 1")
+        await ours.plays()
+        await ours.plays()
+        assert ours.connection.connectionState == "connected"
+
+
 async def test_ice_restarts_by_either_side_go_unnoticed(
     browser: Browser, stream: MediaStream
 ) -> None:

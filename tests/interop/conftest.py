@@ -4,10 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import browser, chromium, firefox
-
-__all__ = ["browser", "chromium", "firefox", "npm_package"]
-
 FOLDER = Path(__file__).parent
 
 

@@ -517,6 +517,27 @@ async def test_directions_that_can_not_be_set() -> None:
             transceiver.direction = "inactive"
 
 
+async def test_an_offer_can_be_made_anew_before_it_is_answered() -> None:
+    async with pair() as (connection, other):
+        first = connection.addTransceiver("audio")
+        await connection.setLocalDescription()
+        second = connection.addTransceiver("video")
+        await connection.setLocalDescription()
+        offered = parse(connection.localDescription.sdp).sections
+        assert [(one.kind, one.mid) for one in offered] == [
+            ("audio", first.mid), ("video", second.mid)
+        ]  # fmt: skip
+        await other.setRemoteDescription(connection.localDescription)
+        await other.setLocalDescription()
+        answer = other.localDescription.sdp
+        with pytest.raises(InvalidAccessError):
+            await connection.setRemoteDescription(
+                {"type": "answer", "sdp": answer.replace("a=setup:active", "a=setup:actpass")}
+            )
+        await connection.setRemoteDescription(other.localDescription)
+        assert len(other.getTransceivers()) == 2
+
+
 async def test_a_section_without_a_common_codec_is_rejected_alone() -> None:
     """B1, B12: the rest of the offer goes on."""
     async with captured() as stream, pair() as (connection, other):

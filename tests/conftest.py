@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from . import browsers
-from .browsers import Browser, BrowserMissing
+from .e2e import browsers
+from .e2e.browsers import Browser, BrowserMissing
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
