@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from aiortc import RTCIceServer
 
 from signaling import IceServer
-from signaling.clients import ANY_PRODUCER, Trust, client_for, parse_trust
+from signaling.clients import ANY_PRODUCER, Trust, WebSocketClient, client_for, parse_trust
 from signaling.ice import IceConfiguration, parse_ice_server
 from signaling.tls import parse_certificate_and_key
 
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     if not options.verbose:
-        # What happens to the devices and the viewers is for everybody; what candidates do is not.
-        for library in ("aiohttp", "aioice", "aiortc", "peer.connection"):
+        # What happens to the devices and the viewers is for everybody; the libraries' talk is not.
+        for library in ("aiohttp", "aioice", "aiortc"):
             logging.getLogger(library).setLevel(logging.WARNING)
     if options.devices:
         facing_modes = config.facing_modes()
@@ -90,9 +90,15 @@ def _plan(options: argparse.Namespace, config: Config) -> Plan:
     for address in offers:
         if address != OWN:
             client_for(address, offer=True, token=options.token)
-    for address in answers:
-        if address != OWN:
-            client_for(address, offer=False, token=options.token)
+    sources = [
+        client_for(address, offer=False, token=options.token)
+        for address in answers
+        if address != OWN
+    ]
+    if options.watch != ANY_PRODUCER and not any(
+        isinstance(client, WebSocketClient) for client in sources
+    ):
+        raise ValueError("--watch chooses at a signalling server: it needs --answer ws://…")
     if options.record is not None and not answers:
         raise ValueError("--record keeps what is received: it needs --answer")
     if options.record is not None:
@@ -173,14 +179,30 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
 
+_EXAMPLES = """\
+examples:
+  python -m peer                                   publish, and print the address to watch at
+  python -m peer --host 0.0.0.0 --tls              the same, for others on the network
+  python -m peer --offer wss://host/ --token T     publish through a server elsewhere
+  python -m peer --offer https://sfu/whip/room     publish to an SFU
+  python -m peer --answer ADDRESS --record out.mp4 record what is published elsewhere
+  python -m peer --answer --record out.mp4         record what others send to this computer
+
+Ctrl-C ends it: the tracks end, and the devices are released.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m peer",
+        usage="%(prog)s [options]",
         description="Publishes this computer's camera, microphone or screen to web browsers, and "
         "receives what others send.",
-        epilog="Ctrl-C ends it: the tracks end, and the devices are released.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    add = parser.add_argument
+    add = parser.add_argument_group("where to").add_argument
     add(
         "--offer",
         nargs="?",
@@ -188,8 +210,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="URL",
-        help="publish (the default): through a signalling server of our own, or ws://… or wss://… "
-        "for one elsewhere, https://… for a WHIP endpoint, - for copy and paste; may be repeated",
+        help="publish (the default): through a signalling server of our own, or one elsewhere "
+        "(ws://…, wss://…, or the address that it prints), to a WHIP endpoint (https://…), or by "
+        "copy and paste (-); may be repeated",
     )
     add(
         "--answer",
@@ -198,26 +221,36 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="URL",
-        help="receive: what others send to our own server, or from ws://… or wss://…, https://… "
-        "(WHEP), - for copy and paste; may be repeated",
+        help="receive: what others send to a server of our own, or from the same kinds of places, "
+        "https://… being WHEP; may be repeated",
     )
-    add("--record", type=Path, metavar="FILE", help="with --answer: keep what is received")
+    add(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="with --answer: keep what is received, as .mp4, .mkv, .webm, .ogg or .wav",
+    )
+    add(
+        "--trust",
+        type=_trust,
+        metavar="CERT",
+        help="what servers elsewhere must have: the certificate of this SHA-256 fingerprint, which "
+        "servers with one of their own print, or one that this file vouches for",
+    )
     add(
         "--name",
         type=_name,
-        help="what others call this peer; what it publishes is called camera, screen, … otherwise",
+        help="what others call this peer (default: camera, screen, … by what it publishes)",
     )
     add(
         "--watch",
         default=ANY_PRODUCER,
         metavar="NAME",
-        help="with --answer ws://…: whom to watch (default: whoever is there)",
+        help="with --answer at a signalling server: whom (default: whoever is there)",
     )
-    add(
-        "--room",
-        metavar="NAME",
-        help="the room of the signalling server to be in: peers see those in their own",
-    )
+    add("--room", metavar="NAME", help="where to meet others at a signalling server")
+
+    add = parser.add_argument_group("what").add_argument
     add(
         "--video",
         metavar="CONSTRAINTS",
@@ -236,31 +269,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--fake", action="store_true", help="virtual devices instead of this computer's")
     add("--no-resume", action="store_true", help="an unplugged device is not waited for")
     add(
+        "--codecs",
+        type=_codecs,
+        default=(),
+        metavar="NAMES",
+        help="video codecs to send, best first: VP8,H264,VP9,AV1",
+    )
+
+    own = parser.add_argument_group("a server of our own")
+    add = own.add_argument
+    add(
         "--host",
         default="127.0.0.1",
-        help="the address to serve on; other computers reach only one that is not loopback",
+        help="the address to serve on (default: %(default)s, which no other computer reaches; "
+        "0.0.0.0 is all)",
     )
     add("--port", type=_port, default=8080, help="0 for any free one (default: %(default)s)")
-    protection = parser.add_mutually_exclusive_group()
-    protection.add_argument(
-        "--token",
-        type=_token,
-        help="what viewers must present (default: random), and what servers elsewhere are shown",
-    )
-    protection.add_argument("--no-auth", action="store_true", help="let anybody watch")
-    add(
-        "--ice-server",
-        type=_ice_server,
-        action="append",
-        default=[],
-        metavar="URL[,USER,PASSWORD]",
-        help="stun:HOST:PORT or turn:HOST:PORT?transport=udp,USER,PASSWORD; may be repeated",
-    )
-    add(
-        "--turn-secret",
-        metavar="SECRET",
-        help="what TURN servers without an account share with us (coturn's static-auth-secret)",
-    )
     add(
         "--tls",
         nargs="?",
@@ -269,34 +293,46 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CERT,KEY",
         help="serve over TLS, with a certificate of our own or with these files",
     )
-    add(
-        "--trust",
-        type=_trust,
-        metavar="FINGERPRINT-OR-FILE",
-        help="servers elsewhere whose certificate has this SHA-256 fingerprint, which a server "
-        "with a certificate of its own prints, or is vouched for in this file",
+    protection = own.add_mutually_exclusive_group()
+    protection.add_argument(
+        "--token",
+        type=_token,
+        help="what viewers must show (default: random); servers elsewhere are shown it, too",
     )
-    add(
-        "--codecs",
-        type=_codecs,
-        default=(),
-        metavar="NAMES",
-        help="video codecs to send, best first: VP8,H264,VP9,AV1",
+    protection.add_argument(
+        "--no-auth", action="store_true", help="let anybody watch, and send with --answer"
     )
-    add("--metrics", action="store_true", help="serve /metrics for Prometheus")
-    add("--config", type=Path, metavar="FILE", help="a peer.toml; options count for more")
     add(
         "--control-token",
         type=_token,
         metavar="TOKEN",
-        help="what viewers must present who may control the camera (default: random)",
+        help="what viewers must show who may control the camera (default: random)",
     )
     add(
         "--publish-token",
         type=_token,
         metavar="TOKEN",
-        help="with --answer: what others must present who send to our own server",
+        help="with --answer: what others must show who send to it (default: random)",
     )
+    add("--metrics", action="store_true", help="serve /metrics for Prometheus")
+
+    add = parser.add_argument_group("ways through the network").add_argument
+    add(
+        "--ice-server",
+        type=_ice_server,
+        action="append",
+        default=[],
+        metavar="URL",
+        help="stun:HOST:PORT or turn:HOST:PORT?transport=udp,USER,PASSWORD; may be repeated",
+    )
+    add(
+        "--turn-secret",
+        metavar="SECRET",
+        help="what TURN servers without an account share with us (coturn's static-auth-secret)",
+    )
+
+    add = parser.add_argument_group("other").add_argument
+    add("--config", type=Path, metavar="FILE", help="a peer.toml; options count for more")
     add("--devices", action="store_true", help="list the devices, and exit")
     add("--doctor", action="store_true", help="say what is in the way of publishing, and exit")
     add("--json", action="store_true", help="with --devices or --doctor: as JSON")

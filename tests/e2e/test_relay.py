@@ -96,5 +96,8 @@ async def test_a_viewer_by_relay_alone(chromium: Browser, tmp_path: Path) -> Non
             [server] = await page.evaluate("connections.at(-1).servers")
             assert server["urls"] == f"turn:127.0.0.1:{port}"
             assert SECRET not in server.values(), "it is told what soon expires"
+            sdp = await page.evaluate("connections.at(-1).remoteDescription.sdp")
+            relayed = {line.split(" ")[5] for line in sdp.splitlines() if " typ relay" in line}
+            assert len(relayed) == 1, "and the peer asks it once, too"
             assert page.errors == []
             await page.close()
