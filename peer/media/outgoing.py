@@ -214,7 +214,7 @@ class OutgoingStream:
 
     def _consider(self, feed: _Feed, burst: Burst) -> None:
         """A burst for who waits for a key frame: of the feed, or of the one that is to follow."""
-        if not self._transport.ready or burst.first:
+        if not self._transport.ready or burst.first or feed is not (self._next_feed or self._feed):
             return
         if burst.frame.keyframe:
             if feed is self._next_feed:
@@ -223,7 +223,7 @@ class OutgoingStream:
                 self._feed, self._next_feed = feed, None
             self._flowing = feed
             self._send(burst)
-        elif feed is self._feed:
+        elif self._flowing is None:
             self._ask_for_keyframe()
 
     def _send(self, burst: Burst) -> None:
@@ -245,10 +245,12 @@ class OutgoingStream:
             return
         encoder, scale_down_by = feed.encoder, self._limits[2] or 1
         width, height = (round(pixels / scale_down_by) for pixels in encoder.size)
-        octets = sender.octets + sender.header_octets
+        octets, rung = sender.octets + sender.header_octets, self._adaptation.rung
         self._adaptation.look(octets, (width, height), encoder.nominal_bitrate)
         encoder.limit_bitrate(feed, self._adaptation.aim)
         self._choose()
+        if self._adaptation.rung > rung:
+            self._flowing = None  # the way is full of larger pictures, and needs a moment
 
     # What the viewer says.
 

@@ -15,8 +15,8 @@ from .stream_parameters import PacketTransport, StreamParameters
 REPAIRS = 0.3
 """Octets that may be sent again for each one that is sent: where more is lost the way is too
 narrow, and repetitions would make it still narrower."""
-MOST_REPAIRS = 50_000
-"""Octets that may be sent again at one moment: a key frame's worth."""
+MOST_REPAIRS = 25_000
+"""Octets that may be sent again at one moment."""
 _RATE_SMOOTHING = 0.1
 _MASK_32 = 0xFFFFFFFF
 
@@ -110,6 +110,8 @@ class PacketSender:
         if frame.keyframe:
             self.keyframes += 1
             self.keyframe_at = now
+            if frame.is_picture:
+                self._history = History()  # what came before is not needed any more
 
     def repeat(self, sequence_number: int, round_trip: float) -> bool:
         """Send a packet again that the viewer misses; False when it will not have it from here.

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 # SVT-AV1 writes to stderr by itself, on every occasion; what fails is raised by FFmpeg.
 os.environ.setdefault("SVT_LOG", "0")
 
+_INTERVAL_SMOOTHING = 0.05
 _NEVER = 1 << 20
 """Pictures from key frame to key frame: they are made when somebody asks for one."""
 
@@ -43,7 +44,8 @@ class VideoEncoder:
         self._context: Any = None
         self._opened_for = (0, 0, False)
         self._referencer: _Referencer | None = None
-        self._pts = -1
+        self._pts = self._timestamp = 0
+        self._interval = 0.0
         self.bitrate = 0
         """Bits a second that it aims at."""
         self.nominal_bitrate = 0
@@ -80,9 +82,7 @@ class VideoEncoder:
         """
         width, height = self._size(frame)
         picture = self._own(scale(frame, width, height), frame)
-        # Encoders insist on time that goes forward.
-        self._pts = max(self._pts + 1, timestamp)
-        picture.pts, picture.time_base = self._pts, VIDEO_TIME_BASE
+        picture.pts, picture.time_base = self._next_pts(timestamp, frame_rate), VIDEO_TIME_BASE
         # A decoder leaves its own type in a frame: then every frame would be a key frame.
         picture.pict_type = PictureType.I if keyframe else PictureType.NONE
         while True:
@@ -105,6 +105,17 @@ class VideoEncoder:
             return None
         data = b"".join(bytes(packet) for packet in packets)
         return EncodedPicture(data, any(packet.is_keyframe for packet in packets), width, height)
+
+    def _next_pts(self, timestamp: int, frame_rate: float) -> int:
+        """An even time stamp: of a picture that comes after a gap libvpx makes much more than the
+        gap has saved. Where more pictures come than was said, the stamps are closer together."""
+        usual = VIDEO_TIME_BASE.denominator / frame_rate
+        elapsed = min(max(0, timestamp - self._timestamp), 2 * usual)
+        self._timestamp = timestamp
+        interval = self._interval or usual
+        self._interval = min(usual, interval + (elapsed - interval) * _INTERVAL_SMOOTHING)
+        self._pts += max(1, round(self._interval))
+        return self._pts
 
     def _own(self, picture: VideoFrame, frame: VideoFrame) -> VideoFrame:
         """The picture in a frame of its own: others may be encoding the very frame at the moment,

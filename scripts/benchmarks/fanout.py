@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -26,7 +27,7 @@ BITRATE = 2_000_000
 PACKET = 1200
 """Bytes of a packet of pictures, about."""
 WARM_UP, SECONDS = 2.0, 6.0
-TIMEOUT = 90.0
+TIMEOUT = 150.0
 """Seconds for one contender and number of viewers: hundreds take a while to connect."""
 VIEWERS = {"this": (1, 64, 250), "packets": (1, 32), "relay": (1, 2)}
 NAMES = {
@@ -263,7 +264,10 @@ def measure(contender: str, count: int) -> Measured:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     if not output.startswith("{"):
-        print(f"{contender}, {count} viewers: {errors.strip()[-300:]}", file=sys.stderr)
+        said = [
+            line for line in errors.splitlines() if re.match(r"[\w.]*(Error|Exception)\b", line)
+        ]
+        print(f"{contender}, {count} viewers: {said[-1:] or errors[-300:]}", file=sys.stderr)
         return {}
     found: Measured = json.loads(output)
     return found

@@ -87,6 +87,25 @@ def test_time_that_stands_still_or_goes_back_is_put_right() -> None:
         assert encoder.encode(picture(0), timestamp, RATE, keyframe=False)
 
 
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "h264"])
+def test_gaps_make_no_more_of_it(codec: str) -> None:
+    """libvpx makes up to three times as much of pictures of which each fifth is missing."""
+    encoder, octets = VideoEncoder(codec, bitrate=300_000), []
+    for number, (frame, timestamp) in enumerate(pictures(150)):
+        if number % 5:
+            encoded = encoder.encode(frame, timestamp, RATE, keyframe=False)
+            octets.append(len(encoded.data) if encoded else 0)
+    assert sum(octets[24:]) * 8 / 4 < 1.15 * 300_000
+
+
+def test_more_pictures_than_were_said_are_known_to_libvpx() -> None:
+    encoder, octets = VideoEncoder("vp8", bitrate=600_000), []
+    for frame, timestamp in pictures(300):
+        encoded = encoder.encode(frame, timestamp // 2, RATE, keyframe=False)
+        octets.append(len(encoded.data) if encoded else 0)
+    assert sum(octets[-120:]) * 8 / 2 < 1.25 * 600_000
+
+
 def test_pictures_that_come_more_slowly_are_as_good() -> None:
     sizes = []
     for rate in (30, 15):
