@@ -216,6 +216,8 @@ WRONG = ["--token", TOKEN[::-1]]
         (["--fake", "--offer", "{ws}"], "does not let us in: the first message must show a token"),
         (["--answer", "{ws}", *WRONG], "does not let us in (401)"),
         (["--fake", "--offer", "{ws}nowhere", "--token", TOKEN], "at this path: it said 404"),
+        (["--answer", "--watch", "garden"], "it needs --answer ws://"),
+        (["--name", "two words"], "is no name: up to 32 letters"),
     ],
 )
 async def test_a_server_that_refuses_is_one_line(
