@@ -26,7 +26,8 @@ _LOSSY, _LOSSLESS = 0.1, 0.02
 """Parts of the packets that are lost: from which on the way is congested, and up to which it isn't.
 NACK makes good what is in between."""
 _HOPELESS = 0.3
-_SHORT, _AMPLE = 0.85, 1.1
+"""From which on no picture gets through whole."""
+_FAR_SHORT, _SHORT, _AMPLE = 0.65, 0.85, 1.1
 """The same for what the viewer estimates, as a part of what is sent."""
 _GROWING = 1.02
 """From one look to the next: an estimate that grows by as much."""
@@ -108,18 +109,20 @@ def next_choice(choice: Choice, conditions: Conditions, now: float, rungs: int) 
 
 
 def _is_too_much(conditions: Conditions, since_change: float, bad_for: float) -> bool:
-    if conditions.fraction_lost > _HOPELESS:  # no picture gets through whole
+    available = conditions.available
+    far_short = available is not None and available < _FAR_SHORT * conditions.sent
+    if conditions.fraction_lost > _HOPELESS or (far_short and _is_short(conditions)):
         return bad_for >= HOPELESS_FOR and since_change >= HOPELESS_SETTLING
     return bad_for >= BAD_FOR and since_change >= SETTLING
 
 
 def _steps_down(conditions: Conditions) -> int:
-    """One, or as many as the estimate is short of."""
-    steps, carried = 1, conditions.sent * BITRATE_PER_RUNG
-    while conditions.available is not None and conditions.available < _SHORT * carried:
-        steps, carried = steps + 1, carried * BITRATE_PER_RUNG
-        if steps == RUNGS:
-            break
+    """One, or as many as the way is too narrow for, by the estimate and by what gets through."""
+    through = conditions.sent * (1 - conditions.fraction_lost)
+    carried = min(through, through if conditions.available is None else conditions.available)
+    steps, wanted = 1, conditions.sent * BITRATE_PER_RUNG
+    while steps < RUNGS and carried < _SHORT * wanted:
+        steps, wanted = steps + 1, wanted * BITRATE_PER_RUNG
     return steps
 
 
