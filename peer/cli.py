@@ -10,10 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from aiortc import RTCIceServer
 
 from signaling import IceServer
+from signaling.auth import is_loopback
 from signaling.clients import ANY_PRODUCER, Trust, WebSocketClient, client_for, parse_trust
 from signaling.ice import IceConfiguration, parse_ice_server
 from signaling.tls import parse_certificate_and_key
@@ -42,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = load_config(options.config)
         except ConfigError as error:
             parser.error(str(error))
-        parser.set_defaults(**config.options())
+        try:
+            parser.set_defaults(**_defaults(config))
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"{options.config}: {error}")
         options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.DEBUG if options.verbose > 1 else logging.INFO,
@@ -68,6 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ProgramError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
+
+
+def _defaults(config: Config) -> dict[str, Any]:
+    """The configuration as options; what argparse would not read by itself is read here.
+
+    :raises argparse.ArgumentTypeError: a value makes no sense.
+    """
+    defaults = config.options()
+    if "ice_server" in defaults:
+        defaults["ice_server"] = [_ice_server(text) for text in defaults["ice_server"]]
+    return defaults
 
 
 async def _doctor(options: argparse.Namespace) -> int:
@@ -99,6 +115,8 @@ def _plan(options: argparse.Namespace, config: Config) -> Plan:
         isinstance(client, WebSocketClient) for client in sources
     ):
         raise ValueError("--watch chooses at a signalling server: it needs --answer ws://…")
+    if options.token is not None and OWN in (*offers, *answers):
+        _check_token(options.token)
     if options.record is not None and not answers:
         raise ValueError("--record keeps what is received: it needs --answer")
     if options.record is not None:
@@ -129,7 +147,15 @@ def _plan(options: argparse.Namespace, config: Config) -> Plan:
         watch=options.watch,
         room=options.room,
         ice_servers=_ice_servers(options),
+        allow_loopback=_is_local(options.host, offers, answers),
     )
+
+
+def _is_local(host: str, offers: Sequence[str], answers: Sequence[str]) -> bool:
+    """Whether nobody but this computer has a say: then peers may be on its loopback addresses."""
+    addresses = {*offers, *answers}
+    hosts = {urlsplit(address).hostname or "" for address in addresses - {OWN, "-"}}
+    return all(is_loopback(one) for one in hosts | ({host} if OWN in addresses else set()))
 
 
 def _ice_servers(options: argparse.Namespace) -> tuple[RTCIceServer, ...]:
@@ -296,7 +322,7 @@ def _parser() -> argparse.ArgumentParser:
     protection = own.add_mutually_exclusive_group()
     protection.add_argument(
         "--token",
-        type=_token,
+        type=_shown_token,
         help="what viewers must show (default: random); servers elsewhere are shown it, too",
     )
     protection.add_argument(
@@ -387,8 +413,21 @@ def _codecs(text: str) -> tuple[str, ...]:
 
 
 def _token(text: str) -> str:
+    try:
+        _check_token(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def _check_token(text: str) -> None:
+    """:raises ValueError: it could be guessed, or not stand in an address."""
     if len(text) < 16 or not text.isascii() or not text.replace("-", "").replace("_", "").isalnum():
-        raise argparse.ArgumentTypeError(
-            "a token has at least 16 letters, digits, hyphens or underscores"
-        )
+        raise ValueError("a token has at least 16 letters, digits, hyphens or underscores")
+
+
+def _shown_token(text: str) -> str:
+    # Servers elsewhere have tokens of all kinds.
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError("a token has printable ASCII only, and no spaces")
     return text

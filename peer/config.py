@@ -40,10 +40,21 @@ class Config:
     file: tuple[str, ...] | None = None
     loop: bool | None = None
     fake: bool | None = None
+    offer: tuple[str, ...] | None = None
+    answer: tuple[str, ...] | None = None
+    record: str | None = None
+    name: str | None = None
+    watch: str | None = None
+    room: str | None = None
+    codecs: str | None = None
     host: str | None = None
     port: int | None = None
     token: str | None = None
     control_token: str | None = None
+    publish_token: str | None = None
+    ice_server: tuple[str, ...] | None = None
+    turn_secret: str | None = None
+    metrics: bool | None = None
     no_auth: bool | None = None
     no_resume: bool | None = None
     camera: tuple[CameraConfig, ...] = ()
@@ -52,8 +63,8 @@ class Config:
         """What is given of the command line's options, by their names."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "camera"}
         options = {name: value for name, value in given.items() if value is not None}
-        if self.file is not None:
-            options["file"] = list(self.file)
+        for name in _LISTS & options.keys():
+            options[name] = list(options[name])
         return options
 
     def facing_modes(self) -> dict[str, FacingMode]:
@@ -73,14 +84,28 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "file": ((list,), "a list of texts"),
     "loop": ((bool,), "true or false"),
     "fake": ((bool,), "true or false"),
+    "offer": ((list,), "a list of texts"),
+    "answer": ((list,), "a list of texts"),
+    "record": ((str,), "text"),
+    "name": ((str,), "text"),
+    "watch": ((str,), "text"),
+    "room": ((str,), "text"),
+    "codecs": ((str,), "text"),
     "host": ((str,), "text"),
     "port": ((int,), "a number"),
     "token": ((str,), "text"),
     "control_token": ((str,), "text"),
+    "publish_token": ((str,), "text"),
+    "ice_server": ((list,), "a list of texts"),
+    "turn_secret": ((str,), "text"),
+    "metrics": ((bool,), "true or false"),
     "no_auth": ((bool,), "true or false"),
     "no_resume": ((bool,), "true or false"),
     "camera": ((list,), "tables, each as [[camera]]"),
 }
+
+
+_LISTS = {"file", "offer", "answer", "ice_server"}
 
 
 def load_config(path: Path) -> Config:
@@ -114,10 +139,10 @@ def parse_config(text: str) -> Config:
         types, wanted = _TYPES[key]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise ConfigError(f"{key} must be {wanted}, not {value!r}")
-    if "file" in values:
-        if not all(isinstance(name, str) for name in values["file"]):
-            raise ConfigError(f"file must be a list of texts, not {values['file']!r}")
-        values["file"] = tuple(values["file"])
+    for name in _LISTS & values.keys():
+        if not all(isinstance(one, str) for one in values[name]):
+            raise ConfigError(f"{name} must be a list of texts, not {values[name]!r}")
+        values[name] = tuple(values[name])
     if not 0 <= values.get("port", 0) <= MAX_PORT:
         raise ConfigError(f"port must be 0 to {MAX_PORT}, not {values['port']}")
     values["camera"] = tuple(_camera(camera) for camera in values.get("camera", []))

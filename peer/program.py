@@ -69,6 +69,8 @@ class Plan:
     """Whom to watch at a signalling server, by name."""
     room: str | None = None
     ice_servers: tuple[RTCIceServer, ...] = ()
+    allow_loopback: bool = True
+    """Whether other peers may be reached at this computer's loopback addresses."""
 
     @property
     def serves(self) -> bool:
@@ -210,6 +212,7 @@ async def _publish(
             ice_servers=plan.ice_servers,
             resume=named.resumable if plan.resume else None,
             codecs=plan.codecs,
+            allow_loopback=plan.allow_loopback,
         )
         farewells.push_async_callback(publisher.close)
         publishers.append((name, publisher))
@@ -237,7 +240,9 @@ async def _receive(
     resources: AsyncExitStack,
     farewells: AsyncExitStack,
 ) -> list[asyncio.Task[bool]]:
-    receiver = Receiver(ice_servers=plan.ice_servers, record=plan.record)
+    receiver = Receiver(
+        ice_servers=plan.ice_servers, record=plan.record, allow_loopback=plan.allow_loopback
+    )
     farewells.push_async_callback(receiver.close)
     talking = []
     for address in plan.answers:
