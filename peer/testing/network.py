@@ -7,9 +7,10 @@
         …
         line.outward = Path(loss=1)  # cut
 
-Each end of a line is a UDP socket on loopback that stands for the peer at the other end: what one
-peer is told of the other are candidates of the line instead of its own, so that any two peers who
-exchange descriptions can be joined by one, browsers and other processes too, without privileges.
+Each end of a line is a UDP socket of this computer that stands for the peer at the other end: what
+one peer is told of the other are candidates of the line instead of its own, so that any two peers
+who exchange descriptions can be joined by one, browsers and other processes too, without
+privileges.
 """
 
 import asyncio
@@ -124,10 +125,10 @@ class End(asyncio.DatagramProtocol):
 
     # From and to its peer.
 
-    async def open(self) -> None:
+    async def open(self, host: str) -> None:
         """Have an address."""
         loop = asyncio.get_running_loop()
-        await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", 0))
+        await loop.create_datagram_endpoint(lambda: self, (host, 0))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
@@ -200,10 +201,13 @@ class VirtualNetwork:
 
     :param seed: decides which packets are lost and how long each takes: those of one number on one
         line meet the same in each run.
+    :param host: this computer's address that lines are found at: loopback is not for every peer
+        (libnice's don't look for others there).
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, host: str = "127.0.0.1") -> None:
         self._seed = seed
+        self._host = host
         self._lines: list[Line] = []
 
     async def __aenter__(self) -> Self:
@@ -228,6 +232,6 @@ class VirtualNetwork:
             End(Direction(back, (self._seed, number, "back"))),
         )
         for end in (line.here, line.there):
-            await end.open()
+            await end.open(self._host)
         self._lines.append(line)
         return line
