@@ -73,8 +73,12 @@ class Adaptation:
             fraction_lost=lost,
             round_trip=self.receiver.last_round_trip_time,
         )
+        before = self._choice.rung
         self._choice = next_choice(self._choice, conditions, now, rung_count(*size))
+        if self._choice.rung < before:
+            self.aim = 0.0  # it is a try, and begins with as little as can be
+            return
         if nominal_bitrate:
-            aim = self.aim or nominal_bitrate
+            aim = nominal_bitrate if self.aim is None else self.aim
             aim = next_bitrate(aim, nominal_bitrate, conditions, self._choice.quickest)
             self.aim = aim if aim < nominal_bitrate else None

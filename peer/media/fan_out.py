@@ -39,13 +39,12 @@ class FanOut:
     """The viewers of one encoder. No queue grows: of a large picture, what has not been sent when
     the next one is there goes out at once; on narrow ways, what has not been after a while.
 
-    :param narrow: whether the viewers' ways are thought to be narrow.
     """
 
     def __init__(self, *, narrow: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
-        self._narrow = narrow
-        self._burst = NARROW_BURST if narrow else BURST
+        self.narrow = narrow
+        """Whether the viewers' ways are thought to be narrow."""
         self._bitrate = 0.0
         self.viewers: list[Viewer] = []
         """Who gets everything that is sent."""
@@ -88,19 +87,19 @@ class FanOut:
         waiting = self._waiting
         while waiting and self._must_go(waiting[0], frame):
             self._deliver(waiting.popleft())
-        waiting.extend(frame.bursts(self._burst))
-        if self._pacing is not None and not self._narrow:
+        waiting.extend(frame.bursts(NARROW_BURST if self.narrow else BURST))
+        if self._pacing is not None and not self.narrow:
             self._pacing.cancel()
             self._pacing = None
         if self._pacing is None:
             self._send_burst()
 
     def _must_go(self, burst: Burst, newest: EncodedFrame) -> bool:
-        return not self._narrow or newest.at - burst.frame.at > NARROW_DELAY
+        return not self.narrow or newest.at - burst.frame.at > NARROW_DELAY
 
     def _interval(self, burst: Burst) -> float:
         """Seconds until the burst after this one."""
-        if not self._narrow or not self._bitrate:
+        if not self.narrow or not self._bitrate:
             return BURST_INTERVAL
         return 8 * sum(map(len, burst.payloads)) / (NARROW_PACE * self._bitrate)
 
@@ -130,7 +129,7 @@ class FanOut:
             return
         burst = self._waiting.popleft()
         self._deliver(burst)
-        if self._waiting or self._narrow:
+        if self._waiting or self.narrow:
             self._pacing = self._loop.call_later(self._interval(burst), self._send_burst)
 
     def _deliver(self, burst: Burst) -> None:

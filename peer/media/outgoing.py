@@ -247,8 +247,9 @@ class OutgoingStream:
         width, height = (round(pixels / scale_down_by) for pixels in encoder.size)
         octets, rung = sender.octets + sender.header_octets, self._adaptation.rung
         self._adaptation.look(octets, (width, height), encoder.nominal_bitrate)
-        encoder.limit_bitrate(feed, self._adaptation.aim)
         self._choose()
+        newest = self._next_feed or feed
+        newest.encoder.limit_bitrate(newest, self._adaptation.aim)
         if self._adaptation.rung > rung:
             self._flowing = None  # the way is full of larger pictures, and needs a moment
 

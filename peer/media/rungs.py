@@ -36,7 +36,8 @@ _QUEUED = 0.3
 BITRATE_PER_RUNG = 2**-1.5
 """What each rung has of the bits of the one above, as `suitable_bitrate()` has it."""
 
-_LEAST_OF_BITRATE = 0.5
+LEAST_OF_BITRATE = 0.5
+"""The part of its nominal bitrate that an encoder is held down to at most."""
 _CUT, _GROWTH = 0.85, 1.08
 
 
@@ -111,9 +112,10 @@ def next_choice(choice: Choice, conditions: Conditions, now: float, rungs: int) 
 def _is_too_much(conditions: Conditions, since_change: float, bad_for: float) -> bool:
     available = conditions.available
     far_short = available is not None and available < _FAR_SHORT * conditions.sent
-    if conditions.fraction_lost > _HOPELESS or (far_short and _is_short(conditions)):
-        return bad_for >= HOPELESS_FOR and since_change >= HOPELESS_SETTLING
-    return bad_for >= BAD_FOR and since_change >= SETTLING
+    lossy = conditions.fraction_lost > _HOPELESS
+    # A key frame alone makes a browser think less of the way for a while.
+    settled = since_change >= (HOPELESS_SETTLING if lossy else SETTLING)
+    return settled and bad_for >= (HOPELESS_FOR if lossy or far_short else BAD_FOR)
 
 
 def _steps_down(conditions: Conditions) -> int:
@@ -172,7 +174,9 @@ def next_bitrate(
 
     :param bitrate: what it aims at, in bits a second.
     """
+    least = nominal * LEAST_OF_BITRATE
     if is_congested(conditions, quickest):
         carried = min(bitrate, conditions.available or bitrate)
-        return max(carried * _CUT, nominal * _LEAST_OF_BITRATE)
+        return max(carried * _CUT, least)
+    bitrate = max(bitrate, least)
     return min(bitrate * _GROWTH, nominal) if is_clear(conditions) else bitrate

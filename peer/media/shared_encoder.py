@@ -105,8 +105,9 @@ class SharedEncoder:
     def limit_bitrate(self, viewer: Viewer, bitrate: float | None) -> None:
         """Aim at fewer bits a second for the sake of this viewer, if it is the only one."""
         if self._video is not None:
-            alone = self._fan_out.viewers == [viewer]
-            self._video.limit = round(bitrate) if bitrate is not None and alone else None
+            limited = bitrate is not None and self._fan_out.viewers == [viewer]
+            self._video.limit = round(bitrate or 0) if limited else None
+            self._fan_out.narrow = limited or self.encoding.scale_down_by > 1
 
     @property
     def implementation(self) -> str:

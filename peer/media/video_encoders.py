@@ -15,6 +15,7 @@ from ..capture.clock import VIDEO_TIME_BASE
 from ..capture.processing import scale
 from .encoder_catalogue import Implementation, implementations, suitable_bitrate, suitable_threads
 from .encoder_settings import settings
+from .rungs import LEAST_OF_BITRATE
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,9 @@ class VideoEncoder:
         return max(2, width), max(2, height)
 
     def _adjust(self) -> None:
-        wanted = min(self.nominal_bitrate, self.limit or self.nominal_bitrate)
+        nominal = self.nominal_bitrate
+        least = round(nominal * LEAST_OF_BITRATE)
+        wanted = nominal if self.limit is None else min(nominal, max(least, self.limit))
         if wanted != self.bitrate:
             self.bitrate = self._context.bit_rate = wanted
 

@@ -172,6 +172,12 @@ def test_a_bitrate_stays_between_half_and_all(history: list[Conditions]) -> None
         assert 1_000_000 <= bitrate <= 2_000_000
 
 
+def test_a_try_begins_with_as_little_as_can_be_and_grows() -> None:
+    bitrate = next_bitrate(0, 2_000_000, Conditions(1e5), 0.05)
+    assert 1_000_000 <= bitrate < 1_100_000
+    assert next_bitrate(bitrate, 2_000_000, Conditions(1e5), 0.05) > bitrate
+
+
 def test_a_bitrate_follows_what_is_carried() -> None:
     bitrate: float = 2_000_000
     for _ in range(20):
