@@ -26,8 +26,8 @@ def own_capture_time(pts: int, clock_rate: int) -> float:
 class ForeignClock:
     """When the frames of a track were captured whose time stamps begin anywhere.
 
-    They are taken to be captured when the first one arrived, and from then on as its time stamps
-    have it.
+    They are taken to be captured as their time stamps have it, from when the least delayed of them
+    arrived.
     """
 
     def __init__(self) -> None:
@@ -43,4 +43,5 @@ class ForeignClock:
             return now
         if self._offset is None or abs(now - pts_time - self._offset) > _JUMP:
             self._offset = now - pts_time
+        self._offset = min(self._offset, now - pts_time)
         return pts_time + self._offset

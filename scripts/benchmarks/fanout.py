@@ -29,7 +29,7 @@ PACKET = 1200
 WARM_UP, SECONDS = 2.0, 6.0
 TIMEOUT = 150.0
 """Seconds for one contender and number of viewers: hundreds take a while to connect."""
-VIEWERS = {"this": (1, 64, 250), "packets": (1, 32), "relay": (1, 2)}
+VIEWERS = {"this": (1, 64, 150), "packets": (1, 32), "relay": (1, 2)}
 NAMES = {
     "this": "this",
     "packets": "aiortc, packets of one encoder",

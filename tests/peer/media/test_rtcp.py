@@ -64,6 +64,8 @@ def test_foreign_time_stamps_are_taken_for_what_they_say() -> None:
     clock = ForeignClock()
     assert clock.capture_time(5.0, 100.0) == 100.0
     assert clock.capture_time(5.5, 100.7) == 100.5, "it was late"
+    assert clock.capture_time(6.0, 100.9) == 100.9, "the first was late, too"
+    assert clock.capture_time(6.5, 101.5) == pytest.approx(101.4)
     assert clock.capture_time(0.0, 101.0) == 101.0, "they have begun anew"
     assert clock.capture_time(0.1, 101.1) == pytest.approx(101.1)
     assert clock.capture_time(None, 102.0) == 102.0
