@@ -203,10 +203,10 @@ class TrackSink:
             if self.enabled:
                 self.counters.heard(time.monotonic() - captured.at)
         elif self._decimator is None or self._decimator.takes(captured.at):
+            if self.enabled:
+                self.counters.delivered()  # before anybody can have it
             if frame is not None:
                 self._samples.put(captured)
-            if self.enabled:
-                self.counters.delivered()
         elif self.enabled:
             self.counters.discarded()
 

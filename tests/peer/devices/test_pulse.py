@@ -381,7 +381,9 @@ def test_two_hundred_captures_leave_nothing_open(server: SoundServer) -> None:
     before = len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
     for _ in range(200):
         use()
-    assert (len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))) == before
+    # Threads of earlier tests' pools may have ended meanwhile.
+    assert len(os.listdir("/proc/self/fd")) <= before[0]
+    assert len(os.listdir("/proc/self/task")) <= before[1]
 
 
 # The watch.
