@@ -33,8 +33,8 @@ SECTIONS = {
 HEAD = """# Conformance
 
 Which rule of Media Capture and Streams, its extensions, Image Capture, Screen Capture and WebRTC
-which test shows. Written by `scripts/conformance` from the tests; a test fails when it is out of date.
-Tests under `tests/lab` run on kernel devices, the others on virtual ones.
+which test shows. Written by `scripts/conformance` from the tests; a test fails when it is out of
+date. Tests under `tests/lab` run on kernel devices, the others on virtual ones.
 """
 
 
