@@ -254,7 +254,8 @@ class NegotiationApi(RtpMediaApi):
             sender._negotiated = sending_parameters(sender, answer, own.mid, self._cname)
         if sender._negotiated is None:
             sender._pause()
-        elif self._transport.dtls.state == "connected":
+        else:
+            # Before the transport is connected, too: encoders take a while to get going.
             sender._start(sender._negotiated)
         if direction in _RECEIVING:
             parameters = receiving_parameters(own, theirs)
@@ -294,6 +295,7 @@ class NegotiationApi(RtpMediaApi):
             await transceiver.receiver._move_to(dtls)
 
     async def _connected(self) -> None:
+        """What was encoded so far was for nobody: begin with a key frame."""
         for transceiver in self._jsep.transceivers:
             sender = transceiver.sender
             if sender._negotiated is not None and not transceiver._stopping:

@@ -24,14 +24,11 @@ class RTCRtpReceiver:
         self._transport, self._negotiator = transport, negotiator
         self._source = RemoteSource(kind)
         self._track = RemoteTrack(self._source)
-        self._receiver = RtpReceiver(
-            kind, transport, self._source, self._arrived, lambda: self._source.set_muted(True)
-        )
+        self._receiver: RtpReceiver | None = None  # made when there is something to receive
         self._receptive = False
         self._parameters: RTCRtpReceiveParameters | None = None
         self._streams: list[MediaStream] = []
         """The streams that the other side says the track belongs to."""
-        self._receiver.enable(False)
 
     @property
     def track(self) -> RemoteTrack:
@@ -50,7 +47,7 @@ class RTCRtpReceiver:
 
     def getSynchronizationSources(self) -> Sequence[RTCRtpSynchronizationSource]:
         """The sources of the last ten seconds."""
-        return self._receiver.getSynchronizationSources()
+        return self._receiver.getSynchronizationSources() if self._receiver is not None else ()
 
     def getContributingSources(self) -> Sequence[RTCRtpContributingSource]:
         """Sources that a mixer named: aiortc does not tell."""
@@ -78,20 +75,25 @@ class RTCRtpReceiver:
     @property
     def _statistics(self) -> list[ReceivedStream]:
         """Counters of what was received, by source."""
-        return self._receiver.streams()
+        return self._receiver.streams() if self._receiver is not None else []
 
     @property
     def _decoded(self) -> dict[str, Any]:
         """What became of it: of pictures the frames, of sound the duration in seconds and the
         energy, by the names of `inbound-rtp`."""
-        return self._source.decoded() | {
-            "nackCount": self._receiver.nacks,
-            "pliCount": self._receiver.plis,
-        }
+        requests = {}
+        if self._receiver is not None:
+            requests = {"nackCount": self._receiver.nacks, "pliCount": self._receiver.plis}
+        return self._source.decoded() | requests
 
     async def _start(self, parameters: RTCRtpReceiveParameters, report_as: int) -> None:
         """Receive as it was negotiated; reports are sent as this source."""
         self._parameters = parameters
+        if self._receiver is None:
+            source = self._source
+            self._receiver = RtpReceiver(
+                source.kind, self._transport, source, self._arrived, lambda: source.set_muted(True)
+            )
         self._receiver.report_as(report_as)
         await self._receiver.configure(parameters)
         self._receptive = True
@@ -100,14 +102,16 @@ class RTCRtpReceiver:
     async def _move_to(self, transport: DtlsTransport) -> None:
         """Receive over this transport from now on."""
         self._transport = transport
-        self._receiver.setTransport(transport)
-        if self._parameters is not None:
+        if self._receiver is not None:
+            assert self._parameters is not None, "it was started"
+            self._receiver.setTransport(transport)
             await self._receiver.configure(self._parameters)
 
     def _pause(self) -> None:
         """Take nothing until `start()`."""
         self._receptive = False
-        self._receiver.enable(False)
+        if self._receiver is not None:
+            self._receiver.enable(False)
 
     def _mute(self) -> None:
         """The other side sends nothing any more."""
@@ -120,7 +124,8 @@ class RTCRtpReceiver:
 
     async def _stop(self) -> None:
         """Let go of the decoder."""
-        await self._receiver.stop()
+        if self._receiver is not None:
+            await self._receiver.stop()
 
     def _arrived(self, packet: RtpPacket) -> None:
         if self._receptive:
