@@ -37,6 +37,7 @@ from .errors import (
     UnknownError,
 )
 from .events import Event, EventTarget
+from .media.encoded_track import EncodedTrack
 
 __all__ = [
     "AbortError",
@@ -44,6 +45,7 @@ __all__ = [
     "CaptureController",
     "DOMException",
     "DeviceChangeEvent",
+    "EncodedTrack",
     "Event",
     "EventTarget",
     "FrameReader",

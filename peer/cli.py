@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import av
 from aiortc import RTCIceServer
 
 from signaling import IceServer
@@ -128,6 +129,7 @@ def _plan(options: argparse.Namespace, config: Config) -> Plan:
         record=options.record,
         resume=not options.no_resume,
         codecs=tuple(options.codecs),
+        hardware=options.hardware,
         serving=Serving(
             host=options.host,
             port=options.port,
@@ -301,6 +303,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="video codecs to send, best first: VP8,H264,VP9,AV1",
     )
+    add(
+        "--hardware",
+        type=_encoders,
+        default=(),
+        metavar="NAMES",
+        help="encoders in hardware to try first, by FFmpeg's names: h264_v4l2m2m, h264_qsv, "
+        "h264_nvenc",
+    )
 
     own = parser.add_argument_group("a server of our own")
     add = own.add_argument
@@ -410,6 +420,14 @@ def _codecs(text: str) -> tuple[str, ...]:
             f"{unknown[0]!r} can't be sent; there are {', '.join(known.values())}"
         )
     return tuple(known[name] for name in names)
+
+
+def _encoders(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if "_" not in name or name not in av.codecs_available:
+            raise argparse.ArgumentTypeError(f"{name!r} is no encoder in hardware that FFmpeg has")
+    return names
 
 
 def _token(text: str) -> str:

@@ -26,6 +26,7 @@ from signaling.tls import TlsError
 
 from .capture.media_devices import MediaDevices
 from .connection.rtc_peer_connection import RTCPeerConnection
+from .media.encoder_settings import settings
 from .publisher import Publisher
 from .receiver import Receiver
 from .serving import Serving, announce, make_server
@@ -58,6 +59,8 @@ class Plan:
     """Whether a device that was unplugged is captured again when it is back."""
     codecs: tuple[str, ...] = ()
     """Video codecs to send, best first; all when empty."""
+    hardware: tuple[str, ...] = ()
+    """Encoders in hardware to try first, by FFmpeg's names."""
     serving: Serving = field(default_factory=Serving)
     token: str | None = None
     """What servers elsewhere want to see."""
@@ -110,6 +113,7 @@ async def run(plan: Plan) -> int:
 
     :raises ProgramError: a device, an address or a server can't be had.
     """
+    settings.hardware = plan.hardware
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     try:
