@@ -285,7 +285,7 @@ async def _talk(
     """
     try:
         await client.start()
-    except SignalingError:
+    except BaseException:  # a signal's cancellation, too
         serve.close()
         await client.close()
         raise

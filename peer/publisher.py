@@ -153,9 +153,13 @@ class Publisher:
         if len(self._viewers) >= MAX_VIEWERS:
             await session.end(EndReason.OVERLOADED, "every place is taken")
             return
-        viewer = self._viewers[session.id] = _Viewer(
-            self, session, self._ice_servers, self._allow_loopback
-        )
+        try:
+            viewer = _Viewer(self, session, self._ice_servers, self._allow_loopback)
+        except ValueError as error:  # the server's ICE servers are none
+            logger.warning("session %s: %s", session.id[:6], error)
+            await session.end(EndReason.FAILED, "the ICE servers of the session are malformed")
+            return
+        self._viewers[session.id] = viewer
         logger.info("session %s: a viewer came", session.id[:6])
         self._changed()
         try:
@@ -293,7 +297,7 @@ class _Viewer:
     def replace(self, ended: MediaStreamTrack, again: MediaStreamTrack) -> None:
         """Another track takes the place of one that has ended."""
         sender = self._senders.pop(ended, None)
-        if sender is not None and not self._session.renegotiates:
+        if sender is not None:  # he came meanwhile, or can't be told of another
             sender._set_track(again)
             self._senders[again] = sender
         else:

@@ -58,7 +58,9 @@ class BundleTransport:
         self._remote_data: Section | None = None
         self._started_with: str | None = None
         self._sctp_started = False
-        self._restarted = False
+        self.restarted = False
+        """Whether a generation was begun that is not negotiated yet."""
+        self._checking = False
         self._task: asyncio.Task[None] | None = None
         for part in (self.ice, self.dtls):
             part.on("statechange", changed)
@@ -107,14 +109,14 @@ class BundleTransport:
 
     def restart(self) -> None:
         """Begin a new ICE generation, once until the other side has answered."""
-        if not self._restarted:
-            self._restarted = True
+        if not self.restarted:
+            self.restarted = True
             self.ice.restart()
 
     def give_up_restart(self) -> None:
         """A rollback: the generation that is in use stays."""
-        if self._restarted:
-            self._restarted = False
+        if self.restarted:
+            self.restarted = False
             self.ice.rollback_restart()
 
     # The other side.
@@ -129,14 +131,18 @@ class BundleTransport:
         :param offered: whether this side made the offer.
         """
         self._remote, self._remote_data = transport, data
-        if self._role is None:
+        if self._role is None or (offered and self.dtls.state == "new"):
             self._role = "server" if transport.setup == "active" else "client"
         if self._controlling is None:
             # RFC 8445 6.1.1: the offerer controls, but a full implementation always does
             # where the other one is lite.
             self._controlling = offered or transport.ice.iceLite
-        self._restarted = False
-        if self._task is None or self._task.done():
+        self.restarted = False
+        if self._checking and transport.ice.usernameFragment != self._started_with:
+            assert self._task is not None
+            self._task.cancel()  # it waits for a generation that is given up
+            self._begin()
+        elif self._task is None or self._task.done():
             self._begin()
 
     def replace_dtls(self, remote: Section) -> DtlsTransport:
@@ -161,11 +167,14 @@ class BundleTransport:
             self._remote = None
             if remote.ice.usernameFragment != self._started_with:
                 self._started_with = remote.ice.usernameFragment
+                self._checking = True
                 try:
                     await self.ice.start(remote.ice, controlling=self._controlling)
                 except ConnectionError as error:
                     logger.debug("no connection by ICE: %s", error)
-                    return
+                    continue  # another generation may have been negotiated meanwhile
+                finally:
+                    self._checking = False
             if self.dtls.state == "new":
                 self.dtls.set_role(self._role)
                 parameters = RTCDtlsParameters(remote.fingerprints, self._role)

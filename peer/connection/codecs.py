@@ -4,7 +4,7 @@ Within one connection a payload type and an extension id mean the same for good,
 first (RFC 8829 5.3.1, RFC 8843 10.1.2): `Numbers` remembers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -18,6 +18,7 @@ from aiortc import (
 from aiortc.rtcrtpparameters import RTCRtcpFeedback
 from aiortc.sdp import parse_h264_profile_level_id
 
+from ..errors import OperationError
 from ..media.outgoing import HEADER_EXTENSIONS, sendable_codecs
 from ..media.rtp_packet import (
     ABS_CAPTURE_TIME,
@@ -241,7 +242,7 @@ class Numbers:
         if name not in self._payload_types:
             number = static
             if number is None:
-                number = next(free for free in _DYNAMIC if free not in self._used)
+                number = _free(_DYNAMIC, self._used)
             self._payload_types[name] = number
             self._used.add(number)
         return self._payload_types[name]
@@ -258,8 +259,16 @@ class Numbers:
             used = set(self._extensions.values())
             usual = _USUAL_EXTENSION_IDS.get(uri)
             order = (usual, *_EXTENSION_IDS) if usual is not None else _EXTENSION_IDS
-            self._extensions[uri] = next(free for free in order if free not in used)
+            self._extensions[uri] = _free(order, used)
         return self._extensions[uri]
+
+
+def _free(numbers: Iterable[int], used: Container[int]) -> int:
+    """:raises OperationError: the other side has taken all of them."""
+    for number in numbers:
+        if number not in used:
+            return number
+    raise OperationError("no payload type or extension id is left")
 
 
 def local_extensions(kind: str) -> list[str]:

@@ -80,7 +80,7 @@ class ControlChannel:
             message = await self._requests.get()
             try:
                 request = json.loads(message)
-            except ValueError:
+            except (ValueError, RecursionError):
                 request = None
             if not isinstance(request, dict):
                 error = {"name": "TypeError", "message": "a request is a JSON object"}

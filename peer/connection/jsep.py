@@ -63,6 +63,7 @@ class Jsep:
         self._numbers = self._numbers_before = Numbers()
         self._mids: set[str] = set()
         self._planned: list[Slot] = []
+        self._offered: list[Slot] = []  # of the offer that was created last
         self._created: list[RTCRtpTransceiver] = []
         self._associated: list[RTCRtpTransceiver] = []
         self._known: dict[RTCRtpTransceiver, _Known] = {}
@@ -90,9 +91,9 @@ class Jsep:
 
         # An offer that is not answered yet can be made anew: what it has added stays.
         slots = self.slots if self.pending_local is None else self._planned
-        self._planned = plan_offer(slots, self.transceivers, data=data, new_mid=new_mid)
+        self._offered = plan_offer(slots, self.transceivers, data=data, new_mid=new_mid)
         numbers = deepcopy(self._numbers)  # what is offered counts from when it is set
-        return _bundled([offered_section(slot, numbers, self._cname) for slot in self._planned])
+        return _bundled([offered_section(slot, numbers, self._cname) for slot in self._offered])
 
     def create_answer(self) -> Sdp:
         """An answer to the remote offer.
@@ -113,6 +114,7 @@ class Jsep:
         """:raises InvalidStateError: there is an offer of the other side's."""
         self._expect("setLocalDescription", "offer", "stable", "have-local-offer")
         self._begin()
+        self._planned = self._offered
         for slot in self._planned:
             if slot.transceiver is not None:
                 self._associate(slot.transceiver, slot.mid)
@@ -132,9 +134,12 @@ class Jsep:
             if slot.mid != section.mid and not slot.rejected:
                 raise InvalidAccessError(f"section {slot.mid} is in use, and can't be replaced")
         self._begin()
-        known = [*self.slots, *[None] * (len(sdp.sections) - len(self.slots))]
+        before = self.slots if self.pending_remote is None else self._planned[: len(sdp.sections)]
+        known = [*before, *[None] * (len(sdp.sections) - len(before))]
         self._planned = [
-            slot if slot is not None and slot.mid == section.mid else self._new_slot(section)
+            slot
+            if slot is not None and (slot.mid, slot.kind) == (section.mid, section.kind)
+            else self._new_slot(section)
             for slot, section in zip(known, sdp.sections, strict=True)
         ]
         self.pending_remote = Described("offer", sdp)
@@ -175,9 +180,9 @@ class Jsep:
         for transceiver in gone:
             self.transceivers.remove(transceiver)
         restored = {
-            transceiver: (known.fired_direction, known.streams)
-            for transceiver, known in self._known.items()
-            if transceiver in self.transceivers
+            one: (known.fired_direction, known.streams)
+            for one in self.transceivers
+            for known in (self._known.get(one, _Known(None, ())),)
         }
         self.pending_local = self.pending_remote = None
         self._numbers = self._numbers_before

@@ -8,28 +8,33 @@ from aiortc.rtcrtpparameters import (
 )
 
 from ..media.outgoing import StreamParameters
-from .codecs import is_decodable, is_rtx, retransmission_type, sent_codecs
+from .codecs import is_decodable, is_rtx, key, retransmission_type, sent_codecs
 from .rtc_rtp_sender import RTCRtpSender
 from .sdp import Section
 
 
 def sending_parameters(
-    sender: RTCRtpSender, answer: Section, mid: str, cname: str
+    sender: RTCRtpSender, own: Section, answer: Section, cname: str
 ) -> StreamParameters | None:
     """How to send; None when nothing that this side can encode was negotiated.
 
     :param answer: the section of the answer, whose first fitting codec is used (RFC 3264 7).
     """
-    codecs = sent_codecs(answer.codecs, answer.kind)
-    if not codecs:
+    described = {key(codec) for codec in own.codecs}
+    codecs = [
+        one
+        for one in sent_codecs(answer.codecs, answer.kind)
+        if is_rtx(one) or key(one) in described
+    ]
+    if all(is_rtx(one) for one in codecs):
         return None
-    codec = codecs[0]
+    codec = next(one for one in codecs if not is_rtx(one))
     rtx = retransmission_type(codec, codecs)
     return StreamParameters(
         codec=codec,
         ssrc=sender._ssrc,
         cname=cname,
-        mid=mid,
+        mid=own.mid,
         rtx_ssrc=sender._rtx_ssrc if rtx is not None else None,
         rtx_payload_type=rtx,
         extensions={extension.uri: extension.id for extension in answer.extensions},

@@ -11,6 +11,7 @@ from ..errors import InvalidModificationError, InvalidStateError
 from ..events import Event
 from .jsep import Described, Jsep
 from .media_parameters import receiving_parameters, sending_parameters
+from .negotiation import answered_direction
 from .remote_streams import RemoteChanges, RemoteStreams
 from .rtc_rtp_transceiver import RTCRtpTransceiver
 from .rtp_media_api import RtpMediaApi
@@ -121,8 +122,6 @@ class NegotiationApi(RtpMediaApi):
         offered = self._jsep.pending_remote.sdp
         transport = offered.transport
         if transport is not None:
-            if self._transport.is_restarted_by(transport):
-                self._transport.restart()
             setup = self._transport.answer_setup(transport)
             for section in sdp.sections:
                 if not section.rejected:
@@ -200,6 +199,8 @@ class NegotiationApi(RtpMediaApi):
 
     def _set_remote_offer(self, sdp: Sdp) -> RemoteChanges:
         self._jsep.set_remote_offer(sdp)
+        if sdp.transport is not None and self._transport.is_restarted_by(sdp.transport):
+            self._transport.restart()  # before its candidates come
         changes = RemoteChanges()
         for section in sdp.sections:
             transceiver = self._of(section.mid)
@@ -221,7 +222,9 @@ class NegotiationApi(RtpMediaApi):
             transceiver._stopped_for_good = True
             self._remote_streams.process(transceiver, "inactive", (), changes)
         for transceiver, own, theirs in jsep.negotiated():
-            direction = own.direction if local else reverse(theirs.direction)
+            direction = (
+                own.direction if local else answered_direction(own.direction, theirs.direction)
+            )
             transceiver._current_direction = direction
             if not local:
                 self._remote_streams.process(transceiver, direction, theirs.streams, changes)
@@ -236,10 +239,11 @@ class NegotiationApi(RtpMediaApi):
             data = next((s for s in remote.sections if s.kind == "application"), None)
             if data is not None and (data.rejected or not jsep.has_data):
                 data = None
+            if self._transport.restarted:  # what was wanted since the offer is yet to come
+                self._ice_restart_wanted = False
             self._transport.accept(transport, data, offered=not local)
             if self._dtls_lost:
                 await self._replace_dtls(transport)
-        self._ice_restart_wanted = False
         self._chain.negotiated()
         return changes
 
@@ -251,7 +255,7 @@ class NegotiationApi(RtpMediaApi):
         sender._negotiated = None
         if direction in _SENDING:
             sender._used = True
-            sender._negotiated = sending_parameters(sender, answer, own.mid, self._cname)
+            sender._negotiated = sending_parameters(sender, own, answer, self._cname)
         if sender._negotiated is None:
             sender._pause()
         else:
@@ -335,6 +339,6 @@ class NegotiationApi(RtpMediaApi):
     def _needs_negotiation(self) -> bool:
         return self.signalingState == "stable" and (
             self._ice_restart_wanted
-            or (self._wants_data and not self._jsep.has_data)
+            or (self._wants_data and not any(slot.is_data for slot in self._jsep.slots))
             or self._jsep.needs_negotiation()
         )

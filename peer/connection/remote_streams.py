@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from ..capture.media_stream import MediaStream, MediaStreamTrackEvent
 from .events import RTCTrackEvent
@@ -41,7 +42,8 @@ class RemoteStreams:
     """The streams that the other side has named, each of which exists once."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, MediaStream] = {}
+        # Those that nobody holds any more need not be known again.
+        self._streams: WeakValueDictionary[str, MediaStream] = WeakValueDictionary()
 
     def process(
         self,
@@ -84,8 +86,9 @@ class RemoteStreams:
         receiver._streams = streams
 
     def _stream(self, stream_id: str) -> MediaStream:
-        if stream_id not in self._streams:
+        stream = self._streams.get(stream_id)
+        if stream is None:
             stream = MediaStream()
             stream._id = stream_id  # Media Capture and Streams 4.2: a remote one keeps its id
             self._streams[stream_id] = stream
-        return self._streams[stream_id]
+        return stream

@@ -17,7 +17,7 @@ from aiortc import (
 from aiortc.rtcdatachannel import RTCDataChannelParameters
 from pyee.asyncio import AsyncIOEventEmitter
 
-from ..errors import InvalidAccessError, InvalidStateError
+from ..errors import InvalidAccessError, InvalidModificationError, InvalidStateError
 from ..events import Event, EventTarget, event_handler
 from .aiortc_seam.srtp import SrtpTransport
 from .bundle_transport import BundleTransport
@@ -141,10 +141,14 @@ class RTCPeerConnection(NegotiationApi, EventTarget, AsyncIOEventEmitter):
         """Use other ICE servers from the next gathering on, that is after a restart.
 
         :raises InvalidStateError: the connection is closed.
+        :raises InvalidModificationError: it has another policy for ICE.
+        :raises ValueError: a server's address is none.
         """
         self._chain.assert_open()
-        self._configuration = configuration
+        if configuration.iceTransportPolicy != self._configuration.iceTransportPolicy:
+            raise InvalidModificationError("the policy for ICE stays what it was")
         self._transport.ice.use_servers(configuration.iceServers or ())
+        self._configuration = configuration
 
     @staticmethod
     async def generateCertificate() -> RTCCertificate:
@@ -183,7 +187,8 @@ class RTCPeerConnection(NegotiationApi, EventTarget, AsyncIOEventEmitter):
     def restartIce(self) -> None:
         """Look for another way to the other side, when that is negotiated (WebRTC 4.4.2)."""
         self._chain.assert_open()
-        self._ice_restart_wanted = True
+        if self._jsep.pending_local or self._jsep.current_local:  # else there is nothing to restart
+            self._ice_restart_wanted = True
         self._changed()
 
     async def addIceCandidate(
@@ -295,7 +300,7 @@ class RTCPeerConnection(NegotiationApi, EventTarget, AsyncIOEventEmitter):
         for transceiver in self._jsep.transceivers:
             self._end(transceiver)
             transceiver._stopped_for_good = True
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._transport.close()
         self._states.update(connection="closed", iceConnection="closed")
         # WebRTC 4.4.2: close() fires no event; aiortc's listeners expect theirs.

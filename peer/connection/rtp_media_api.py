@@ -111,12 +111,10 @@ class RtpMediaApi:
         :raises InvalidAccessError: the sender is another connection's.
         """
         self._chain.assert_open()
-        transceiver = next((t for t in self._jsep.transceivers if t.sender is sender), None)
-        if transceiver is None:
-            if getattr(sender, "stopping", False):
-                return
+        if sender._negotiator is not self:
             raise InvalidAccessError("the sender is not this connection's")
-        if transceiver._stopping or sender.track is None:
+        transceiver = next((t for t in self._jsep.transceivers if t.sender is sender), None)
+        if transceiver is None or transceiver._stopping or sender.track is None:
             return
         sender._set_track(None)
         keeps: dict[str, Direction] = {"sendrecv": "recvonly", "sendonly": "inactive"}

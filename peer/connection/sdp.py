@@ -23,6 +23,8 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Setup = Literal["actpass", "active", "passive"]
 
 DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
+LONGEST_MID = 255
+"""Bytes that a header extension has room for (RFC 8285 4.3): each packet carries the mid."""
 _SETUPS = ("actpass", "active", "passive")
 _T = TypeVar("_T")
 
@@ -229,6 +231,8 @@ def parse(text: str) -> Sdp:
     mids = [section.mid for section in found.sections]
     if len(set(mids)) < len(mids):
         raise SdpError(f"two sections have the same mid: {', '.join(mids)}")
+    if any(len(mid.encode()) > LONGEST_MID for mid in mids):
+        raise SdpError(f"a mid has at most {LONGEST_MID} bytes")
     return found
 
 
@@ -311,7 +315,8 @@ def _read_media(section: Section, attributes: _Attributes, formats: list[str]) -
     section.codecs = [
         codecs[int(number)] for number in formats if number.isdecimal() and int(number) in codecs
     ]
-    section.extensions = attributes.read("extmap", _extension)
+    extensions = attributes.read("extmap", _extension)
+    section.extensions = [one for one in extensions if 0 < one.id < 256]  # RFC 8285 4.3
     for msid in attributes.values("msid"):
         stream, _, track_id = msid.partition(" ")
         section.track_id = track_id or section.track_id

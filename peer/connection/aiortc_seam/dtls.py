@@ -41,6 +41,9 @@ _FIR_ENTRY = 8
 """Bytes of one request in a full intra request (RFC 5104 4.3.1.1)."""
 
 
+MAX_SOURCES = 256
+"""Synchronisation sources of the other side that are listened to: a track has two, and each is
+remembered."""
 FLIGHT_REPEATS = (0.05, 0.1, 0.2, 0.4)
 """Seconds between repetitions of an unanswered ClientHello. The other side may not listen yet, and
 OpenSSL waits for a second, where browsers wait for 50 ms."""
@@ -163,6 +166,8 @@ class DtlsTransport(RTCDtlsTransport):
             return
         # RFC 8843 9.2: the mid counts for more than what a source was thought to belong to.
         router, mid = self._rtp_router, packet.extensions.mid
+        if packet.ssrc not in router.ssrc_table and len(router.ssrc_table) >= MAX_SOURCES:
+            return
         if mid is not None and mid in router.mid_table:
             router.ssrc_table[packet.ssrc] = router.mid_table[mid]
         receiver = router.route_rtp(packet)

@@ -15,6 +15,7 @@ from peer import (
     OverconstrainedError,
     RTCError,
     RTCPeerConnection,
+    RTCRtpSender,
 )
 from peer.connection.sdp import parse
 
@@ -583,6 +584,154 @@ async def test_numbers_are_kept_whoever_offers() -> None:
             assert numbers == {"VP8": 120, "rtx": 121}
             [mid] = [one.id for one in section.extensions if one.uri.endswith(":mid")]
             assert mid == 9
+
+
+# What others may say, and must not do
+
+
+async def answered_with(
+    connection: RTCPeerConnection, other: RTCPeerConnection, *changes: tuple[str, str]
+) -> None:
+    """One offer, whose answer comes changed."""
+    await connection.setLocalDescription()
+    await other.setRemoteDescription(connection.localDescription)
+    await other.setLocalDescription()
+    sdp = other.localDescription.sdp
+    for old, new in changes:
+        assert old in sdp, old
+        sdp = sdp.replace(old, new)
+    await connection.setRemoteDescription({"type": "answer", "sdp": sdp})
+
+
+async def test_an_answer_gets_no_more_than_was_offered() -> None:
+    async with captured() as stream, pair() as (connection, other):
+        [video] = stream.getVideoTracks()
+        transceiver = connection.addTransceiver(video, {"direction": "inactive"})
+        await answered_with(connection, other, ("a=inactive", "a=sendrecv"))
+        assert transceiver.currentDirection == "inactive"
+        assert transceiver.sender._negotiated is None
+
+
+async def test_an_answer_with_a_codec_that_was_not_offered() -> None:
+    async with captured() as stream, pair() as (connection, other):
+        [video] = stream.getVideoTracks()
+        transceiver = connection.addTransceiver(video, {"direction": "sendonly"})
+        capabilities = RTCRtpSender.getCapabilities("video")
+        assert capabilities is not None
+        transceiver.setCodecPreferences([c for c in capabilities.codecs if c.name == "H264"])
+        await answered_with(connection, other, (" H264/90000", " VP8/90000"))
+        assert transceiver.sender._negotiated is None
+
+
+@pytest.mark.parametrize(
+    "line", ["a=extmap:300 urn:ietf:params:rtp-hdrext:sdes:mid", "a=extmap:0 urn:x"]
+)
+async def test_extension_ids_that_no_packet_can_carry_are_passed_over(line: str) -> None:
+    text = f"v=0\r\nm=video 9 X 96\r\na=mid:0\r\n{line}\r\n"
+    assert parse(text).sections[0].extensions == []
+    with pytest.raises(ValueError, match="at most 255"):
+        parse(f"v=0\r\nm=video 9 X 96\r\na=mid:{'m' * 256}\r\n")
+
+
+async def test_data_that_is_rejected_is_not_offered_again_and_again() -> None:
+    async with captured() as stream, pair(data=True) as (connection, other):
+        connection.addTrack(stream.getVideoTracks()[0])
+        diary = Diary().keep(connection, "negotiationneeded")
+        await settled()
+        assert diary.types == ["negotiationneeded"]
+        await answered_with(
+            connection, other, ("m=application 9 ", "m=application 0 "), ("BUNDLE 0 ", "BUNDLE ")
+        )
+        await settled()
+        assert diary.types == ["negotiationneeded"]
+
+
+async def test_a_restart_outlives_the_other_sides_offer() -> None:
+    async with pair(data=True) as (connection, other):
+        await negotiate(connection, other)
+        diary = Diary().keep(connection, "negotiationneeded")
+        other.addTransceiver("audio")
+        await other.setLocalDescription()
+        await connection.setRemoteDescription(other.localDescription)
+        connection.restartIce()
+        await connection.setLocalDescription()
+        await other.setRemoteDescription(connection.localDescription)
+        await diary.has("negotiationneeded")
+        await negotiate(connection, other)
+        await settled()
+        assert diary.types == ["negotiationneeded"], "done"
+
+
+async def test_candidates_of_a_restart_are_for_the_new_generation() -> None:
+    async with pair(data=True) as (connection, other):
+        await negotiate(connection, other)
+        connection.restartIce()
+        await connection.setLocalDescription()
+        await other.setRemoteDescription(connection.localDescription)
+        offered = parse(connection.localDescription.sdp).sections[0].candidates
+        known = {(one.ip, one.port) for one in other._transport.ice.remote_candidates}
+        assert {(one.ip, one.port) for one in offered} <= known
+
+
+async def test_an_offer_that_is_only_created_changes_nothing() -> None:
+    async with pair() as (connection, other):
+        connection.addTransceiver("audio")
+        await connection.setLocalDescription()
+        connection.addTransceiver("video")
+        await connection.createOffer()
+        await other.setRemoteDescription(connection.localDescription)
+        await other.setLocalDescription()
+        await connection.setRemoteDescription(other.localDescription)
+        assert connection.signalingState == "stable"
+        assert [one.mid for one in connection.getTransceivers()] == ["0", None]
+
+
+async def test_an_offer_may_be_followed_by_another_before_it_is_answered() -> None:
+    async with pair() as (connection, other):
+        connection.addTransceiver("audio")
+        await connection.setLocalDescription()
+        await other.setRemoteDescription(connection.localDescription)
+        connection.addTransceiver("video")
+        await connection.setLocalDescription()
+        await other.setRemoteDescription(connection.localDescription)
+        assert [(one.kind, one.mid) for one in other.getTransceivers()] == [
+            ("audio", "0"), ("video", "1")
+        ]  # fmt: skip
+
+
+async def test_roles_of_an_answer_that_was_taken_back_are_forgotten() -> None:
+    async with pair(data=True) as (connection, other):
+        await connection.setLocalDescription()
+        await other.setRemoteDescription(connection.localDescription)
+        await other.createAnswer()
+        await other.setRemoteDescription({"type": "rollback"})
+        await connection.setLocalDescription({"type": "rollback"})
+        other.createDataChannel("data")
+        diary = Diary().keep(other, "connectionstatechange")
+        await negotiate(other, connection)
+        await diary.has("connectionstatechange", 2)
+        assert other.connectionState == "connected"
+
+
+async def test_many_names_of_streams_are_not_kept() -> None:
+    async with captured() as stream, pair() as (connection, other):
+        sender = connection.addTrack(stream.getVideoTracks()[0], stream)
+        for _ in range(20):
+            sender.setStreams(MediaStream())
+            await negotiate(connection, other)
+        gc.collect()
+        assert len(other._remote_streams._streams) == 1
+
+
+async def test_a_sender_that_was_stopped_can_be_removed_without_effect() -> None:
+    async with captured() as stream, pair() as (connection, other):
+        sender = connection.addTrack(stream.getVideoTracks()[0])
+        await negotiate(connection, other)
+        await connection.getTransceivers()[0].stop()
+        await negotiate(connection, other)
+        connection.removeTrack(sender)
+        with pytest.raises(InvalidAccessError):
+            other.removeTrack(sender)
 
 
 # Statistics
