@@ -45,7 +45,7 @@ PAGE_SEES: Mapping[str, Mapping[str, Seen]] = {
         "WHEP": "no picture for a second, connection disconnected",
     },
     "kill -9, the server lives": {
-        "WebSocket": "no picture for a second, connection disconnected, session ended (lost)",
+        "WebSocket": "no picture for a second, connection disconnected | session ended (lost)",
         "WHEP": "no picture for a second, connection disconnected",
     },
 }
