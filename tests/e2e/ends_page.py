@@ -40,9 +40,10 @@ WebSocket and as a WHEP player. A WHEP session can't be renegotiated: a camera t
 black there, and a session whose last track has ended is over. The first four rows and the last
 three are a `Publisher`'s; the others are of a program that uses `RTCPeerConnection` itself.
 
-No browser tells a page of a process that was killed before seven seconds are over; a page that
-counts packets knows after one. "The server lives": the signalling server is another process, which
-keeps the place of a peer that may come back for ten seconds.
+Of a process that was killed a browser's connection tells after five to ten seconds; a page that
+counts packets knows after one, and the socket of a server that dies with it at once. "The server
+lives": the signalling server is another process, which keeps the place of a peer that may come back
+for ten seconds.
 """
 
 PYTHON = """## A page ends something, and this side receives
@@ -84,10 +85,8 @@ def page(measured: Measured, runs: int = 0) -> str:
     """The page, with the times that there are."""
     lines = [HEAD]
     if runs:
-        lines += [
-            f"Measured on one machine, the slowest of {runs} run{'s' if runs > 1 else ''}.",
-            "",
-        ]
+        which = "in one run" if runs == 1 else f"the slowest of {runs} runs"
+        lines += [f"Measured on one machine, {which}.", ""]
     for seen_by, text in (("page", PAGE), ("python", PYTHON)):
         rows: dict[str, list[Cell]] = defaultdict(list)
         for cell in cells(seen_by):
