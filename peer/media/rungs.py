@@ -119,9 +119,10 @@ def _is_too_much(conditions: Conditions, since_change: float, bad_for: float) ->
 
 
 def _steps_down(conditions: Conditions) -> int:
-    """One, or as many as the way is too narrow for, by the estimate and by what gets through."""
+    """One, or as many as the way is too narrow for, by what gets through and by the estimate: right
+    after a loss it is of less than there is."""
     through = conditions.sent * (1 - conditions.fraction_lost)
-    carried = min(through, through if conditions.available is None else conditions.available)
+    carried = max(through, conditions.available or 0)
     steps, wanted = 1, conditions.sent * BITRATE_PER_RUNG
     while steps < RUNGS and carried < _SHORT * wanted:
         steps, wanted = steps + 1, wanted * BITRATE_PER_RUNG

@@ -332,7 +332,7 @@ def _back(samples: list[Sample], before: list[Sample], recovered: float) -> str:
             continue
         if _rate([earlier, sample]) >= wanted:
             return f"{sample['at'] - recovered:.1f} s"
-    return "never"
+    return f"> {AFTER:.0f} s"
 
 
 def _cpu(process: int) -> float:
