@@ -86,7 +86,9 @@ def test_a_function_has_these_parameters(function: Callable[..., Any]) -> None:
     assert parameters == METHODS[function], f"{function.__qualname__} has other parameters now"
 
 
-@pytest.mark.parametrize(("caller", "called"), CALLED_BY, ids=str)
+@pytest.mark.parametrize(
+    ("caller", "called"), CALLED_BY, ids=[f"{one.__qualname__}-{name}" for one, name in CALLED_BY]
+)
 def test_an_overridden_method_is_called(caller: Callable[..., Any], called: str) -> None:
     tree = ast.parse(textwrap.dedent(inspect.getsource(caller)))
     calls = {
