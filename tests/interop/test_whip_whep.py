@@ -1,9 +1,12 @@
 """The npm package whip-whep, which others wrote, with the peer in real browsers."""
 
 import json
+import re
 import sys
+from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
+import av
 import pytest
 
 from tests.e2e.browsers import Browser, Page
@@ -94,3 +97,26 @@ async def test_it_publishes_to_gstreamer(browser: Browser) -> None:
         await consumer.sees("session ended")
         assert page.errors == []
         await page.close()
+
+
+async def test_it_is_received_and_recorded(browser: Browser, tmp_path: Path) -> None:
+    npm_package("whip-whep")
+    recording, secret = tmp_path / "out.mp4", "0123456789abcdef"
+    async with running_peer(
+        "--answer", "--port", "0", "--publish-token", secret, "--record", str(recording),
+        ready=re.compile(r"Send to (http\S+)"),
+    ) as peer:  # fmt: skip
+        page = await page_with(browser, peer.url, "whip.js")
+        publish = PUBLISH.replace("URL", json.dumps(peer.url)).replace("TOKEN", json.dumps(secret))
+        await page.evaluate(publish)
+        await peer.logged("picture arrives")
+        await peer.logged("sound arrives")
+        sent = "[...all.values()].some(one => one.kind === 'video' && one.framesSent > 30)"
+        await page.wait_for(f"publisher.pc.getStats().then(all => {sent})")
+        await page.evaluate("publisher.stop()")
+        await peer.logged("is over")
+        assert page.errors == []
+        await page.close()
+    with av.open(str(recording)) as file:
+        assert {stream.type for stream in file.streams} == {"audio", "video"}
+        assert sum(1 for _ in file.decode(video=0)) > 10

@@ -18,6 +18,7 @@ from ..peer.whep_viewer import answered, offer
 from .kernel import unplugged
 
 CYCLES = 50
+POOLS = 4  # threads that pools may have grown by; one a cycle would be ten times as many
 
 
 def resources() -> tuple[int, int]:
@@ -78,4 +79,4 @@ async def test_fifty_times(camera: Path, capsys: pytest.CaptureFixture[str]) -> 
             f"worst {max(times):.2f} s; resident memory {memory_before} to {memory_after} kB"
         )
     assert after[0] <= before[0]
-    assert after[1] <= before[1]
+    assert after[1] <= before[1] + POOLS
