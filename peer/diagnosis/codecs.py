@@ -13,6 +13,7 @@ from av.codec.codec import UnknownCodecError
 from av.error import FFmpegError
 
 from ..devices.test_pattern import AudioPattern
+from ..media.scheduling import ordinary_priority
 from .finding import Finding, Level
 from .threads import in_thread
 
@@ -120,7 +121,8 @@ def measure_video(encoder: Encoder) -> float:
     context.options = dict(encoder.options)
     context.thread_count = number_of_threads(WIDTH * HEIGHT, os.cpu_count() or 1)
     scene = pictures()
-    context.encode(scene[0])  # which opens it, and is the one large frame
+    with ordinary_priority():
+        context.encode(scene[0])  # which opens it, and is the one large frame
     spent = 0.0
     for number in range(1, FRAMES + 1):
         frame = scene[number % len(scene)]
@@ -159,7 +161,8 @@ def opens(library: str) -> bool:
     hardware."""
     try:
         context = _video_context(library, "nv12")
-        context.open()
+        with ordinary_priority():
+            context.open()
     except (UnknownCodecError, FFmpegError):
         return False
     return True

@@ -16,6 +16,7 @@ from ..capture.processing import scale
 from .encoder_catalogue import Implementation, implementations, suitable_bitrate, suitable_threads
 from .encoder_settings import settings
 from .rungs import LEAST_OF_BITRATE
+from .scheduling import ordinary_priority
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +175,8 @@ class VideoEncoder:
         if implementation.constant_rate:
             options["minrate"] = str(self.bitrate)
         context.options = options
-        context.open()
+        with ordinary_priority():
+            context.open()
         self._context = context
         self._opened_for = (width, height, is_screen)
         logger.debug("%s opened for %dx%d at %g", implementation.name, width, height, frame_rate)
