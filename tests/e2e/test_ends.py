@@ -85,6 +85,8 @@ async def sees(
     seen = [
         (what, max(0, round(1000 * (when - at))))
         for what, when in cell.in_order((await noted())[before:])
+        # A packet that was still on its way when BYE was said unmutes (WebRTC 5.3).
+        if not what.endswith(" unmute") or what in cell.expected
     ]
     assert [what for what, _ in seen] == cell.expected, seen
     record("end", (astuple(cell), seen))
