@@ -88,7 +88,11 @@ async def sees(
         # A packet that was still on its way when BYE was said unmutes (WebRTC 5.3).
         if not what.endswith(" unmute") or what in cell.expected
     ]
-    assert [what for what, _ in seen] == cell.expected, seen
+    # BYE and the description that ends the track go different ways: the later is no event any more.
+    raced = {"video mute"} if cell.seen_by == "python" and "video ended" in cell.expected else set()
+    assert [what for what, _ in seen if what not in raced] == [
+        what for what in cell.expected if what not in raced
+    ], seen
     record("end", (astuple(cell), seen))
 
 
