@@ -15,7 +15,7 @@ from .codecs import (
     local_codecs,
 )
 from .rtc_rtp_transceiver import RTCRtpTransceiver
-from .sdp import Direction, Section, Ssrc, direction_of, reverse
+from .sdp import RECEIVING, SENDING, Direction, Section, Ssrc, direction_of, reverse
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,9 @@ def answered_direction(wanted: Direction, offered: Direction) -> Direction:
     """What comes of what both sides want (RFC 8829 5.3.1)."""
     theirs = reverse(offered)
     return direction_of(
-        sends=wanted in _SENDING and theirs in _SENDING,
-        receives=wanted in _RECEIVING and theirs in _RECEIVING,
+        sends=wanted in SENDING and theirs in SENDING,
+        receives=wanted in RECEIVING and theirs in RECEIVING,
     )
-
-
-_SENDING = ("sendrecv", "sendonly")
-_RECEIVING = ("sendrecv", "recvonly")
 
 
 def _section(slot: Slot) -> Section:
@@ -151,10 +147,10 @@ def needs_negotiation(
         return True
     type_, section = local
     wanted = transceiver._wanted
-    if wanted in _SENDING and section.sends:
+    if wanted in SENDING and section.sends:
         if sorted(section.streams) != sorted(transceiver.sender._stream_ids):
             return True
-    elif wanted in _SENDING and type_ == "offer":
+    elif wanted in SENDING and type_ == "offer":
         return True
     if type_ == "offer":
         theirs = reverse(remote.direction) if remote is not None else None

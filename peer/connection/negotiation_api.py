@@ -15,11 +15,8 @@ from .negotiation import answered_direction
 from .remote_streams import RemoteChanges, RemoteStreams
 from .rtc_rtp_transceiver import RTCRtpTransceiver
 from .rtp_media_api import RtpMediaApi
-from .sdp import Sdp, Section, reverse
+from .sdp import RECEIVING, SENDING, Sdp, Section, reverse
 from .session_description import Description, parse_description, read_description
-
-_SENDING = ("sendrecv", "sendonly")
-_RECEIVING = ("sendrecv", "recvonly")
 
 
 class NegotiationApi(RtpMediaApi):
@@ -228,7 +225,7 @@ class NegotiationApi(RtpMediaApi):
             transceiver._current_direction = direction
             if not local:
                 self._remote_streams.process(transceiver, direction, theirs.streams, changes)
-            elif direction not in _RECEIVING and transceiver._fired_direction in _RECEIVING:
+            elif direction not in RECEIVING and transceiver._fired_direction in RECEIVING:
                 self._remote_streams.process(transceiver, direction, (), changes)
             await self._negotiated(transceiver, own, theirs, answer=own if local else theirs)
         assert jsep.current_remote is not None
@@ -253,7 +250,7 @@ class NegotiationApi(RtpMediaApi):
         """Send and receive as was agreed."""
         sender, direction = transceiver.sender, transceiver._current_direction
         sender._negotiated = None
-        if direction in _SENDING:
+        if direction in SENDING:
             sender._used = True
             sender._negotiated = sending_parameters(sender, own, answer, self._cname)
         if sender._negotiated is None:
@@ -261,7 +258,7 @@ class NegotiationApi(RtpMediaApi):
         else:
             # Before the transport is connected, too: encoders take a while to get going.
             sender._start(sender._negotiated)
-        if direction in _RECEIVING:
+        if direction in RECEIVING:
             parameters = receiving_parameters(own, theirs)
             await transceiver.receiver._start(parameters, sender._ssrc)
         else:

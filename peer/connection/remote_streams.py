@@ -8,9 +8,7 @@ from ..capture.media_stream import MediaStream, MediaStreamTrackEvent
 from .events import RTCTrackEvent
 from .remote_track import RemoteTrack
 from .rtc_rtp_transceiver import RTCRtpTransceiver
-from .sdp import Direction
-
-_RECEIVING = ("sendrecv", "recvonly")
+from .sdp import RECEIVING, Direction
 
 
 @dataclass
@@ -57,12 +55,12 @@ class RemoteStreams:
         :param direction: as this side sees it.
         """
         receiver, fired = transceiver.receiver, transceiver._fired_direction
-        if direction in _RECEIVING:
+        if direction in RECEIVING:
             before = {stream.id for stream in receiver._streams}
             self._set_streams(transceiver, stream_ids, changes)
-            if fired not in _RECEIVING or set(stream_ids) - before:
+            if fired not in RECEIVING or set(stream_ids) - before:
                 changes.tracks.append(transceiver)
-        elif fired in _RECEIVING:
+        elif fired in RECEIVING:
             self.remove(transceiver, changes)
         transceiver._fired_direction = direction
 

@@ -38,8 +38,6 @@ logger = logging.getLogger(__name__)
 _CLOSED_EVENTS = (
     "iceconnectionstatechange", "connectionstatechange", "signalingstatechange", "close",
 )  # fmt: skip
-_SENDING = ("sendrecv", "sendonly")
-_RECEIVING = ("sendrecv", "recvonly")
 
 
 class RTCPeerConnection(NegotiationApi, EventTarget, AsyncIOEventEmitter):

@@ -19,12 +19,10 @@ from .operations_chain import OperationsChain
 from .rtc_rtp_receiver import RTCRtpReceiver
 from .rtc_rtp_sender import RTCRtpSender, Track
 from .rtc_rtp_transceiver import RTCRtpTransceiver
-from .sdp import DIRECTIONS, Direction
+from .sdp import DIRECTIONS, RECEIVING, Direction
 from .stats_report import RTCStatsReport
 
 logger = logging.getLogger(__name__)
-
-_RECEIVING = ("sendrecv", "recvonly")
 
 
 class RtpMediaApi:
@@ -94,7 +92,7 @@ class RtpMediaApi:
             if free and transceiver.kind == track.kind:
                 sender._set_track(track)
                 sender.setStreams(*streams)
-                receives = transceiver._wanted in _RECEIVING
+                receives = transceiver._wanted in RECEIVING
                 transceiver._wanted = "sendrecv" if receives else "sendonly"
                 break
         else:

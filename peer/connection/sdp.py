@@ -23,6 +23,8 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Setup = Literal["actpass", "active", "passive"]
 
 DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
+SENDING = ("sendrecv", "sendonly")
+RECEIVING = ("sendrecv", "recvonly")
 LONGEST_MID = 255
 """Bytes that a header extension has room for (RFC 8285 4.3): each packet carries the mid."""
 _SETUPS = ("actpass", "active", "passive")
@@ -71,12 +73,12 @@ class Section:
     @property
     def sends(self) -> bool:
         """Whether the one who wrote it sends media."""
-        return not self.rejected and self.direction in ("sendrecv", "sendonly")
+        return not self.rejected and self.direction in SENDING
 
     @property
     def receives(self) -> bool:
         """Whether the one who wrote it receives media."""
-        return not self.rejected and self.direction in ("sendrecv", "recvonly")
+        return not self.rejected and self.direction in RECEIVING
 
 
 @dataclass
