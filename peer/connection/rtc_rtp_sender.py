@@ -200,7 +200,7 @@ class RTCRtpSender:
     def _start(self, parameters: StreamParameters) -> None:
         """Send as it was negotiated."""
         self._parameters = parameters
-        self._transport.handle_rtcp((self._ssrc, self._rtx_ssrc), self._stream.handle_rtcp)
+        self._transport.listen(self._ssrc, self._stream)
         self._stream.start(parameters)
 
     def _pause(self) -> None:
@@ -210,7 +210,7 @@ class RTCRtpSender:
     async def _close(self) -> None:
         """Say BYE, and send nothing any more."""
         await self._stream.close()
-        self._transport.handle_rtcp((self._ssrc, self._rtx_ssrc), None)
+        self._transport.listen(self._ssrc, None)
 
 
 def _new_ssrc() -> int:

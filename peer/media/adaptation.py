@@ -2,8 +2,7 @@
 
 import time
 
-from aiortc.rtp import RtcpReceiverInfo
-
+from .feedback import ReportBlock
 from .rtcp import ReceiverState
 from .rungs import Choice, Conditions, next_bitrate, next_choice, rung_count
 
@@ -41,7 +40,7 @@ class Adaptation:
         """Seconds."""
         return self.receiver.round_trip_time or ASSUMED_ROUND_TRIP
 
-    def reported(self, report: RtcpReceiverInfo) -> None:
+    def reported(self, report: ReportBlock) -> None:
         """Take up a report block about the stream."""
         self.receiver.update(report, time.monotonic())
         self._fraction_lost = max(self._fraction_lost, self.receiver.fraction_lost)

@@ -6,23 +6,12 @@ import time
 from collections.abc import Callable
 
 import aiortc
-from aiortc.rtp import (
-    RTCP_PSFB_APP,
-    RTCP_PSFB_PLI,
-    RTCP_RTPFB_NACK,
-    AnyRtcpPacket,
-    RtcpPsfbPacket,
-    RtcpRrPacket,
-    RtcpRtpfbPacket,
-    RtcpSrPacket,
-    unpack_remb_fci,
-)
 
 from .adaptation import Adaptation
 from .capabilities import preferred_codecs, sendable_codecs
 from .encoded_frame import Burst
+from .feedback import ReportBlock
 from .packet_sender import PacketSender
-from .rtcp import full_intra_requests
 from .rtp_packet import HEADER_EXTENSIONS
 from .rungs import BITRATE_PER_RUNG
 from .shared_encoder import Encoding, SharedEncoder, shared_encoder
@@ -255,22 +244,31 @@ class OutgoingStream:
 
     # What the viewer says.
 
-    def handle_rtcp(self, packet: AnyRtcpPacket) -> None:
-        """Take up what the viewer says; what is not about this stream is ignored."""
-        parameters = self._parameters
-        if parameters is None:
-            return
-        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
-            for report in packet.reports:
-                if report.ssrc == parameters.ssrc:
-                    self._adaptation.reported(report)
-        elif isinstance(packet, RtcpRtpfbPacket):
-            if packet.fmt == RTCP_RTPFB_NACK and packet.media_ssrc == parameters.ssrc:
-                self._nacks += 1
-                if self._feed is not None:
-                    self._repair(packet.lost)
-        elif isinstance(packet, RtcpPsfbPacket):
-            self._handle_payload_feedback(packet, parameters.ssrc)
+    def reported(self, report: ReportBlock) -> None:
+        """Take up how it arrives."""
+        self._adaptation.reported(report)
+
+    def estimated(self, bitrate: int) -> None:
+        """Take up how many bits a second the way to the viewer can carry."""
+        self._adaptation.estimated(bitrate)
+
+    def missed(self, sequence_numbers: list[int]) -> None:
+        """Send these packets again, if that is of any use."""
+        self._nacks += 1
+        if self._feed is not None:
+            self._repair(sequence_numbers)
+
+    def picture_lost(self) -> None:
+        """Have a key frame made."""
+        self._plis += 1
+        self._ask_for_keyframe()
+
+    def full_intra_requested(self, number: int) -> None:
+        """Have a key frame made, unless this has been asked for already."""
+        if number != self._last_fir:
+            self._last_fir = number
+            self._firs += 1
+            self._ask_for_keyframe()
 
     def _repair(self, lost: list[int]) -> None:
         sender, round_trip = self._sender, self._adaptation.round_trip
@@ -279,24 +277,6 @@ class OutgoingStream:
         if hopeless and self.kind == "video" and since > HOPELESS_PATIENCE:
             # Browsers wait for seconds before they ask.
             self._ask_for_keyframe()
-
-    def _handle_payload_feedback(self, packet: RtcpPsfbPacket, own: int) -> None:
-        if packet.fmt == RTCP_PSFB_PLI and packet.media_ssrc == own:
-            self._plis += 1
-            self._ask_for_keyframe()
-        elif packet.fmt == RTCP_PSFB_APP:
-            try:
-                bitrate, ssrcs = unpack_remb_fci(packet.fci)
-            except ValueError:
-                return  # feedback of another application
-            if own in ssrcs:
-                self._adaptation.estimated(bitrate)
-        for ssrc, number in full_intra_requests(packet):
-            # The same number again is a repetition (RFC 5104 4.3.1.1).
-            if ssrc == own and number != self._last_fir:
-                self._last_fir = number
-                self._firs += 1
-                self._ask_for_keyframe()
 
     # What there is to know.
 

@@ -1,21 +1,13 @@
-"""RTCP of one outgoing stream: what is told to its viewer, and what the viewer tells (pure)."""
+"""RTCP of one outgoing stream: what is told to its viewer, and what it has told of that (pure)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from struct import Struct, iter_unpack
+from struct import Struct
 
-from aiortc.rtp import (
-    RTCP_PSFB_FIR,
-    RTCP_SR,
-    RtcpByePacket,
-    RtcpPsfbPacket,
-    RtcpReceiverInfo,
-    RtcpSdesPacket,
-    RtcpSourceInfo,
-)
+from aiortc.rtp import RTCP_SR, RtcpByePacket, RtcpSdesPacket, RtcpSourceInfo
 
 from .capture_time import ntp_time
+from .feedback import ReportBlock
 
 _REPORT = Struct("!BBHIQIII")  # one is made each second for each stream
 _VERSION = 0x80
@@ -49,14 +41,6 @@ def bye(ssrc: int) -> bytes:
     return bytes(RtcpByePacket(sources=[ssrc]))
 
 
-def full_intra_requests(packet: RtcpPsfbPacket) -> Iterator[tuple[int, int]]:
-    """SSRC and command number of each request in a FIR packet (RFC 5104 4.3.1)."""
-    if packet.fmt != RTCP_PSFB_FIR:
-        return
-    whole = len(packet.fci) // 8 * 8
-    yield from iter_unpack("!LBxxx", packet.fci[:whole])
-
-
 @dataclass
 class ReceiverState:
     """What a viewer has reported about the stream."""
@@ -74,7 +58,7 @@ class ReceiverState:
     round_trip_time_measurements: int = 0
     reports: int = 0
 
-    def update(self, report: RtcpReceiverInfo, now: float) -> None:
+    def update(self, report: ReportBlock, now: float) -> None:
         """Take up a report block that arrived now (RFC 3550 6.4.1)."""
         self.reports += 1
         self.packets_lost = report.packets_lost

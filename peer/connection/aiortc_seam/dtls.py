@@ -4,42 +4,26 @@ Needs of `aiortc.RTCDtlsTransport`: `_handle_rtp_data(data, arrival_time_ms)` an
 `_handle_rtcp_data(data)`, which get what has been decrypted; `_do_handshake()`; `_write_ssl()`,
 which sends what OpenSSL wants to say; `_role`; `_rtp_header_extensions_map`;
 `_rtp_router` with `route_rtp()`, `route_rtcp()`, `ssrc_table` and `mid_table`; `_set_role(role)`;
-`_ssl`, whose peer has a certificate after the handshake; the counters `__tx_bytes`, `__tx_packets`,
-`__rx_bytes` and `__rx_packets`; and of `RTCCertificate`: `_cert`, `_key`
-and `_create_ssl_context(srtp_profiles)`.
+`_ssl`, whose peer has a certificate after the handshake; `_rx_srtp`, which decrypts from then on;
+the counters `__tx_bytes`, `__tx_packets`, `__rx_bytes` and `__rx_packets`; and of `RTCCertificate`:
+`_cert`, `_key` and `_create_ssl_context(srtp_profiles)`.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import pylibsrtp
 from aiortc import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcdtlstransport import SRTPProtectionProfile
-from aiortc.rtp import (
-    RTCP_PSFB_APP,
-    RTCP_PSFB_FIR,
-    AnyRtcpPacket,
-    RtcpPacket,
-    RtcpPsfbPacket,
-    RtcpRrPacket,
-    RtcpRtpfbPacket,
-    RtcpSrPacket,
-    RtpPacket,
-    unpack_remb_fci,
-)
+from aiortc.rtp import RtcpPacket, RtpPacket, is_rtcp
 from cryptography import x509
 from OpenSSL import SSL
 
+from ...media.feedback import StreamFeedback, take_apart
 from .ice import IceTransport
 
 logger = logging.getLogger(__name__)
-
-RtcpHandler = Callable[[AnyRtcpPacket], None]
-
-_FIR_ENTRY = 8
-"""Bytes of one request in a full intra request (RFC 5104 4.3.1.1)."""
-
 
 MAX_SOURCES = 256
 """Synchronisation sources of the other side that are listened to: a track has two, and each is
@@ -60,7 +44,10 @@ class Traffic:
 
 
 _LONGEST_RECORD = 1500
-_COUNTERS = ("tx_bytes", "tx_packets", "rx_bytes", "rx_packets")
+_COUNTERS = tuple(
+    f"_RTCDtlsTransport__{name}" for name in ("tx_bytes", "tx_packets", "rx_bytes", "rx_packets")
+)
+_RX_BYTES, _RX_PACKETS = _COUNTERS[2:]
 
 
 CIPHERS = (
@@ -87,8 +74,9 @@ class DtlsTransport(RTCDtlsTransport):
         own = _Certificate(certificate._key, certificate._cert)
         super().__init__(ice, [own])  # type: ignore[arg-type]  # it uses what both have
         self._certificate = certificate
-        self._rtcp_handlers: dict[int, RtcpHandler] = {}
+        self._streams: dict[int, StreamFeedback] = {}
         self._hello = b""
+        ice.take_first = self._take_rtcp
 
     @property
     def ice(self) -> IceTransport:
@@ -111,19 +99,18 @@ class DtlsTransport(RTCDtlsTransport):
     def traffic(self) -> Traffic:
         """What went over it so far."""
         private = vars(self)
-        return Traffic(*(private[f"_RTCDtlsTransport__{name}"] for name in _COUNTERS))
+        return Traffic(*(private[name] for name in _COUNTERS))
 
     def set_role(self, role: str) -> None:
         """Be `client` or `server` of the handshake, which must not have begun."""
         self._set_role(role)
 
-    def handle_rtcp(self, ssrcs: Iterable[int], handler: RtcpHandler | None) -> None:
-        """Call this with what the other side reports of the streams that are sent; None ends it."""
-        for ssrc in ssrcs:
-            if handler is None:
-                self._rtcp_handlers.pop(ssrc, None)
-            else:
-                self._rtcp_handlers[ssrc] = handler
+    def listen(self, ssrc: int, stream: StreamFeedback | None) -> None:
+        """Tell this what the other side says of the stream that is sent as `ssrc`; None ends it."""
+        if stream is None:
+            self._streams.pop(ssrc, None)
+        else:
+            self._streams[ssrc] = stream
 
     async def _do_handshake(self) -> None:
         repeating = asyncio.create_task(self._repeat_hello())
@@ -174,8 +161,28 @@ class DtlsTransport(RTCDtlsTransport):
         if receiver is not None:
             await receiver._handle_rtp_packet(packet, arrival_time_ms=arrival_time_ms)
 
+    def _take_rtcp(self, data: bytes) -> bool:
+        """Take what viewers say as it comes, while nothing is received whose order matters: by way
+        of aiortc's task it is three times the work, and there may be hundreds of viewers."""
+        session = self._rx_srtp
+        if (
+            session is None
+            or self._rtp_router.receivers
+            or not (data[0] >> 6 == 2 and is_rtcp(data))
+        ):
+            return False
+        counters = vars(self)
+        counters[_RX_BYTES] += len(data)
+        counters[_RX_PACKETS] += 1
+        try:
+            take_apart(session.unprotect_rtcp(data), self._streams)
+        except (pylibsrtp.Error, ValueError) as error:
+            logger.debug("RTCP that is of no use: %s", error)
+        return True
+
     async def _handle_rtcp_data(self, data: bytes) -> None:
         try:
+            take_apart(data, self._streams)
             packets = RtcpPacket.parse(data)
         except ValueError as error:
             logger.debug("malformed RTCP: %s", error)
@@ -183,24 +190,3 @@ class DtlsTransport(RTCDtlsTransport):
         for packet in packets:
             for receiver in self._rtp_router.route_rtcp(packet):
                 await receiver._handle_rtcp_packet(packet)
-            handlers = {self._rtcp_handlers.get(ssrc) for ssrc in _reported(packet)}
-            for handler in handlers - {None}:
-                assert handler is not None
-                handler(packet)
-
-
-def _reported(packet: AnyRtcpPacket) -> list[int]:
-    """The streams of this side that a packet speaks of."""
-    if isinstance(packet, (RtcpRrPacket, RtcpSrPacket)):
-        return [report.ssrc for report in packet.reports]
-    if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_FIR:
-        entries = range(0, len(packet.fci) - _FIR_ENTRY + 1, _FIR_ENTRY)
-        return [int.from_bytes(packet.fci[at : at + 4], "big") for at in entries]
-    if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
-        try:
-            return list(unpack_remb_fci(packet.fci)[1])
-        except ValueError:
-            return []
-    if isinstance(packet, (RtcpPsfbPacket, RtcpRtpfbPacket)):
-        return [packet.media_ssrc]
-    return []

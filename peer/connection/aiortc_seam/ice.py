@@ -54,6 +54,8 @@ class IceTransport(AsyncIOEventEmitter):
         super().__init__()
         self._servers = servers(ice_servers)
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(RECEIVE_QUEUE)
+        self.take_first: Callable[[bytes], bool] | None = None
+        """Is shown each datagram as it comes, and takes it by saying so; others wait in a queue."""
         self._owner = Owner(
             self._deliver, self._on_candidate, self._on_changed, allow_remote, relay_only
         )
@@ -246,6 +248,9 @@ class IceTransport(AsyncIOEventEmitter):
         return data
 
     def _deliver(self, data: bytes | None) -> None:
+        take = self.take_first
+        if data is not None and take is not None and self._queue.empty() and take(data):
+            return
         if self._queue.full():
             self._queue.get_nowait()
         self._queue.put_nowait(data)

@@ -99,7 +99,7 @@ class Viewer:
 
     def says_nothing(self) -> None:
         """What aiortc's receiver reports from now on, the stream is not told."""
-        self.sender.handle_rtcp([self.ssrc], None)
+        self.sender.listen(self.ssrc, None)
 
     async def frame(self) -> VideoFrame | AudioFrame:
         """The next frame that the receiver has decoded."""
@@ -122,7 +122,7 @@ async def viewer(negotiated: StreamParameters) -> AsyncIterator[Viewer]:
     async with connected_pair() as (sending, receiving):
         failures: list[Exception] = []
         stream = OutgoingStream(kind, SrtpTransport(sending), failed=failures.append)
-        sending.handle_rtcp([negotiated.ssrc], stream.handle_rtcp)
+        sending.listen(negotiated.ssrc, stream)
         receiver = RTCRtpReceiver(kind, receiving)
         receiver._track = RemoteStreamTrack(kind=kind)
         receiver._set_rtcp_ssrc(4711)

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import (
-    RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
     RtcpPacket,
     RtcpPsfbPacket,
     RtcpSrPacket,
     RtpPacket,
     is_rtcp,
-    pack_remb_fci,
     unpack_header_extensions,
 )
 from av import Packet, VideoFrame
@@ -279,7 +277,7 @@ async def test_key_frames_on_request(camera: MediaStreamTrack) -> None:
         await transport._send_rtp(bytes(pli))
         await until(lambda: one.stream.statistics.keyFramesEncoded == 2)
         for _ in range(2):
-            one.stream.handle_rtcp(fir)  # the second repeats the first
+            await transport._send_rtp(bytes(fir))  # the second repeats the first
         await until(lambda: one.stream.statistics.keyFramesEncoded == 3)
         statistics = one.stream.statistics
     assert (statistics.pliCount, statistics.firCount) == (1, 1)
@@ -292,7 +290,7 @@ async def test_a_flood_of_requests_is_no_flood_of_key_frames(camera: MediaStream
         await one.number()
         before = other.stream.statistics
         for _ in range(20):
-            one.stream.handle_rtcp(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=SSRC))
+            one.stream.picture_lost()
             await one.frame()
         after = other.stream.statistics
     assert after.keyFramesEncoded - before.keyFramesEncoded <= 2
@@ -511,20 +509,14 @@ async def test_a_viewer_whose_way_is_narrow_gets_smaller_pictures_and_the_others
         assert (await one.frame()).width == 640  # type: ignore[union-attr]
         one.says_nothing()
         one.stream._adaptation._choice = rungs.Choice(patience=0.2)
-        narrow = RtcpPsfbPacket(
-            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(10_000, [SSRC])
-        )
-        one.stream.handle_rtcp(narrow)
+        one.stream.estimated(10_000)
         frame = await picture_that(one, lambda frame: frame.width != 640)
         assert (frame.width, frame.height) == (320, 240)
         assert number_in(frame) is not None, "nothing is broken by the change"
         statistics = one.stream.statistics
         assert (statistics.rung, statistics.qualityLimitationReason) == (1, "bandwidth")
         assert other.stream.statistics.rung == 0
-        wide = RtcpPsfbPacket(
-            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(50_000_000, [SSRC])
-        )
-        one.stream.handle_rtcp(wide)
+        one.stream.estimated(50_000_000)
         await picture_that(one, lambda frame: frame.width == 640)
     numbers = [packet.sequence_number for packet in wire.packets if packet.ssrc == SSRC]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
@@ -540,10 +532,7 @@ async def test_the_bitrate_follows_a_single_viewer_without_a_key_frame(
         await one.number()
         nominal = one.stream.statistics.targetBitrate
         one.says_nothing()
-        narrow = RtcpPsfbPacket(
-            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(10_000, [SSRC])
-        )
-        one.stream.handle_rtcp(narrow)
+        one.stream.estimated(10_000)
         await until(lambda: one.stream.statistics.targetBitrate == round(nominal / 2))
         assert one.stream.statistics.keyFramesEncoded == 1
         async with viewer(parameters("H264")) as other:
@@ -556,10 +545,7 @@ async def test_what_the_viewer_estimates_is_told(camera: MediaStreamTrack) -> No
     async with viewer(parameters()) as one:
         await watch(one, camera)
         await one.number()
-        remb = RtcpPsfbPacket(
-            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(1_000_000, [SSRC])
-        )
-        one.stream.handle_rtcp(remb)
+        one.stream.estimated(1_000_000)
         assert one.stream.statistics.availableBitrate == 1_000_000
         await until(lambda: one.stream.statistics.roundTripTime is not None)
         assert 0 <= one.stream.statistics.roundTripTime < 1  # type: ignore[operator]

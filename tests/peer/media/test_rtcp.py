@@ -1,18 +1,11 @@
 """What streams and their viewers tell each other, read back by aiortc."""
 
 import pytest
-from aiortc.rtp import (
-    RTCP_PSFB_FIR,
-    RtcpByePacket,
-    RtcpPacket,
-    RtcpPsfbPacket,
-    RtcpReceiverInfo,
-    RtcpSdesPacket,
-    RtcpSrPacket,
-)
+from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSdesPacket, RtcpSrPacket
 
 from peer.media.capture_time import ForeignClock, ntp_time
-from peer.media.rtcp import ReceiverState, bye, full_intra_requests, sender_report
+from peer.media.feedback import ReportBlock
+from peer.media.rtcp import ReceiverState, bye, sender_report
 
 
 def test_a_report_tells_time_counts_and_name() -> None:
@@ -27,8 +20,8 @@ def test_a_report_tells_time_counts_and_name() -> None:
     assert end == RtcpByePacket(sources=[7])
 
 
-def report(lsr: int, dlsr: int, lost: int = 0) -> RtcpReceiverInfo:
-    return RtcpReceiverInfo(7, lost, 3, 0, 90, lsr, dlsr)
+def report(lsr: int, dlsr: int, lost: int = 0) -> ReportBlock:
+    return ReportBlock(7, lost, 3, 90, lsr, dlsr)
 
 
 def test_round_trips_are_measured() -> None:
@@ -51,13 +44,6 @@ def test_reports_about_what_was_never_sent_measure_nothing() -> None:
     state.update(report(later, 0), 10.0)
     assert state.round_trip_time is None
     assert state.reports == 2
-
-
-def test_requests_for_key_frames_are_told_apart() -> None:
-    fci = b"\0\0\0\7\3\0\0\0" + b"\0\0\0\x08\4\0\0\0" + b"\0\0"  # and a truncated one
-    packet = RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=1, media_ssrc=0, fci=fci)
-    assert list(full_intra_requests(packet)) == [(7, 3), (8, 4)]
-    assert list(full_intra_requests(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=7, fci=fci))) == []
 
 
 def test_foreign_time_stamps_are_taken_for_what_they_say() -> None:

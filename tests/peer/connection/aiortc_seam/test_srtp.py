@@ -34,6 +34,7 @@ class Received:
         self.rtcp: asyncio.Queue[object] = asyncio.Queue()
         transport._handle_rtp_data = self._rtp  # type: ignore[method-assign]
         transport._handle_rtcp_data = self._rtcp  # type: ignore[method-assign]
+        transport.ice.take_first = None
 
     async def _rtp(self, data: bytes, arrival_time_ms: int) -> None:
         self.rtp.put_nowait(RtpPacket.parse(data))
