@@ -52,6 +52,11 @@ def sendable_codecs(kind: str) -> list[RTCRtpCodecParameters]:
     ]
 
 
+def leaves_pauses_out(codec: RTCRtpCodecParameters) -> bool:
+    """Whether silence is not sent: who receives it prefers that (RFC 7587 6.1), or the program."""
+    return settings.dtx or str(codec.parameters.get("usedtx", 0)) == "1"
+
+
 def preferred_codecs(
     track: aiortc.MediaStreamTrack | None, codecs: Sequence[RTCRtpCodecParameters]
 ) -> list[RTCRtpCodecParameters]:

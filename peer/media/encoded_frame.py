@@ -26,6 +26,8 @@ class EncodedFrame:
     """Of sound, if it is known: how far it is below the loudest possible, in dB (RFC 6464)."""
     tells_capture_time: bool = False
     """Whether its packets carry the time of capture."""
+    resumes: bool = False
+    """Whether it is sound after a pause."""
 
     def bursts(self, size: int) -> Iterator["Burst"]:
         """Its packets, so many each time."""

@@ -13,6 +13,8 @@ class EncoderSettings:
     hardware: tuple[str, ...] = ()
     """FFmpeg's names of the encoders in hardware that are tried before the ones in software, for
     example `h264_nvenc`, `h264_qsv` or `h264_v4l2m2m`."""
+    dtx: bool = False
+    """Whether pauses in sound are left out for everybody, and not only for those who prefer it."""
 
 
 settings = EncoderSettings()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import aiortc
 
 from .adaptation import Adaptation
-from .capabilities import preferred_codecs, sendable_codecs
+from .capabilities import leaves_pauses_out, preferred_codecs, sendable_codecs
 from .encoded_frame import Burst
 from .feedback import ReportBlock
 from .packet_sender import PacketSender
@@ -168,7 +168,7 @@ class OutgoingStream:
     def _encoding(self, parameters: StreamParameters) -> Encoding:
         name = parameters.codec.name.lower()
         if self.kind == "audio":
-            return Encoding(name)
+            return Encoding(name, dtx=leaves_pauses_out(parameters.codec))
         bitrate, frame_rate, scale_down_by = self._limits
         rung = self._adaptation.rung
         if bitrate is not None:

@@ -80,7 +80,9 @@ class PacketBatch:
         position = 0
         final = len(burst.payloads) - 1
         for index, payload in enumerate(burst.payloads):
-            marker = _MARKER if frame.is_picture and burst.last and index == final else 0
+            # The end of a picture; the beginning of sound after a pause (RFC 3551 4.1).
+            marks = burst.last and index == final if frame.is_picture else frame.resumes
+            marker = _MARKER if marks else 0
             header = _HEADER.pack(first_byte, marker | form.payload_type, 0, 0, 0)
             length = len(header) + len(extensions) + len(payload)
             parts += (header, extensions, payload, bytes(form.trailer))

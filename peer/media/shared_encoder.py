@@ -20,7 +20,7 @@ from . import opus_encoder
 from .encoded_frame import EncodedFrame
 from .fan_out import FanOut, Viewer
 from .keyframe_requests import KEYFRAME_SPACING, KeyframeRequests
-from .opus_encoder import OpusEncoder
+from .opus_encoder import EncodedSound, OpusEncoder
 from .packetizers import MAX_PAYLOAD, PACKETIZERS
 from .track_reader import Media, open_reader
 from .video_encoders import EncodedPicture, VideoEncoder
@@ -50,6 +50,8 @@ class Encoding:
     """Frames a second."""
     bitrate: int | None = None
     """Bits a second; what suits the pictures when it is None."""
+    dtx: bool = False
+    """Whether pauses in sound are left out."""
 
 
 class SharedEncoder:
@@ -75,7 +77,7 @@ class SharedEncoder:
                 encoding.codec, scale_down_by=encoding.scale_down_by, bitrate=encoding.bitrate
             )
         else:
-            self._audio = OpusEncoder()
+            self._audio = OpusEncoder(dtx=encoding.dtx)
         self._decimator: Decimator | None = None
         self._size = _DEFAULT_SIZE
         self._blanks = 0
@@ -305,10 +307,10 @@ class SharedEncoder:
     async def _encode_sound(self, frame: AudioFrame, at: float) -> None:
         assert self._audio is not None
         is_music = getattr(self._track, "contentHint", "") == "music"
-        for data, timestamp, level in await self._loop.run_in_executor(
+        for sound in await self._loop.run_in_executor(
             self._thread, self._audio.encode, frame, at, is_music
         ):
-            self._send(data, [data], timestamp, at, audio_level=level)
+            self._send(sound.data, [sound.data], sound.timestamp, at, sound=sound)
 
     async def _black(self) -> None:
         """What is left of a track that has ended."""
@@ -333,14 +335,15 @@ class SharedEncoder:
         *,
         keyframe: bool = True,
         size: tuple[int, int] = (0, 0),
-        audio_level: int | None = None,
+        sound: EncodedSound | None = None,
     ) -> EncodedFrame:
         is_picture = self._packetizer is not None
         tells = at - self._told_capture_time >= CAPTURE_TIME_INTERVAL or (keyframe and is_picture)
         if tells:
             self._told_capture_time = at
+        level, resumes = (None, False) if sound is None else (sound.level, sound.resumes)
         frame = EncodedFrame(
-            data, payloads, timestamp, at, is_picture, keyframe, size, audio_level, tells
+            data, payloads, timestamp, at, is_picture, keyframe, size, level, tells, resumes
         )
         self._fan_out.send(frame, self.target_bitrate)
         return frame

@@ -105,11 +105,14 @@ def test_what_need_not_be_told_again_takes_no_room() -> None:
     assert set(found) == {IDS[MID], IDS[ABS_SEND_TIME]}
 
 
-def test_sound_tells_its_level_and_is_never_marked() -> None:
+def test_sound_tells_its_level_and_is_marked_after_a_pause() -> None:
     [burst] = frame([b"sound"], is_picture=False, keyframe=True, audio_level=42).bursts(12)
     [packet] = packets(PacketBatch(burst, form("audio")))
     assert packet.extensions.audio_level == (False, 42)
     assert packet.marker == 0
+    [burst] = frame([b"sound"], is_picture=False, keyframe=True, resumes=True).bursts(12)
+    [packet] = packets(PacketBatch(burst, form("audio")))
+    assert packet.marker == 1
 
 
 def test_ids_beyond_14_take_the_other_form_of_header() -> None:
