@@ -54,6 +54,18 @@ class History:
                 return None
         raise LookupError(sequence_number)
 
+    def another(self, number: int) -> tuple[int, Lost]:
+        """The sequence number of a packet that was sent last, and that packet: by turns, if several
+        were sent together.
+
+        :raises LookupError: nothing is kept.
+        """
+        if not self._bursts:
+            raise LookupError("nothing has been sent lately")
+        first, timestamp, burst = self._bursts[-1]
+        index = number % len(burst.payloads)
+        return (first + index) & 0xFFFF, Lost(burst, index, timestamp)
+
     def _repeats(self, sequence_number: int, now: float, round_trip: float) -> bool:
         attempts, before = self._repeated.get(sequence_number, (0, -math.inf))
         if now - before > HISTORY:

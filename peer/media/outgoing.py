@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import aiortc
 
-from .adaptation import Adaptation
+from .adaptation import STEP, Adaptation
 from .capabilities import leaves_pauses_out, preferred_codecs, sendable_codecs
 from .encoded_frame import Burst
 from .feedback import ReportBlock
+from .lateness import lateness
 from .packet_sender import PacketSender
 from .rtp_packet import HEADER_EXTENSIONS
 from .rungs import BITRATE_PER_RUNG
@@ -94,6 +95,7 @@ class OutgoingStream:
         self._last_fir: int | None = None
         self._nacks = self._plis = self._firs = 0
         self._report_timer: asyncio.TimerHandle | None = None
+        self._probe_timer: asyncio.TimerHandle | None = None
 
     # What is sent.
 
@@ -183,6 +185,11 @@ class OutgoingStream:
         if self._report_timer is not None:
             self._report_timer.cancel()
             self._report_timer = None
+            lateness().stop()
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+            self._probe_timer = None
+            self._adaptation.abandon()
 
     def _source_failed(self, error: Exception) -> None:
         if not self._told_failure:
@@ -219,6 +226,7 @@ class OutgoingStream:
         if not self._sender.send(burst) and burst.frame.is_picture:
             self._flowing = None  # the others go on meanwhile; this viewer does with a key frame
         if self._report_timer is None:
+            lateness().start()
             self._report()
 
     def _report(self) -> None:
@@ -235,18 +243,34 @@ class OutgoingStream:
         encoder, scale_down_by = feed.encoder, self._limits[2] or 1
         width, height = (round(pixels / scale_down_by) for pixels in encoder.size)
         octets, rung = sender.octets + sender.header_octets, self._adaptation.rung
-        self._adaptation.look(octets, (width, height), encoder.nominal_bitrate)
+        nominal, needed = encoder.nominal_bitrate, None
+        if sender.can_probe:
+            needed = (nominal or encoder.target_bitrate) / BITRATE_PER_RUNG
+        self._adaptation.look(octets, (width, height), nominal, needed)
         self._choose()
         newest = self._next_feed or feed
         newest.encoder.limit_bitrate(newest, self._adaptation.aim)
         if self._adaptation.rung > rung:
             self._flowing = None  # the way is full of larger pictures, and needs a moment
+        if self._adaptation.is_probing and self._probe_timer is None:
+            self._probe()
+
+    def _probe(self) -> None:
+        """Go on with a probe, until it ends."""
+        self._probe_timer, sender = None, self._sender
+        octets = sender.octets + sender.header_octets + sender.repeated_octets + sender.probe_octets
+        sender.probe(self._adaptation.step(octets, sender.packets))
+        if self._adaptation.is_probing:
+            self._transport.measure_round_trip(self._adaptation.answered)
+            self._probe_timer = asyncio.get_running_loop().call_later(STEP, self._probe)
+        else:
+            self._choose()
 
     # What the viewer says.
 
     def reported(self, report: ReportBlock) -> None:
         """Take up how it arrives."""
-        self._adaptation.reported(report)
+        self._adaptation.reported(report, self._sender.packets)
 
     def estimated(self, bitrate: int) -> None:
         """Take up how many bits a second the way to the viewer can carry."""
@@ -291,9 +315,9 @@ class OutgoingStream:
         level = frame.audio_level if frame is not None else None
         source_width, source_height = encoder.size if encoder is not None else (0, 0)
         return OutgoingStatistics(
-            packetsSent=sender.packets + sender.repeated_packets,
+            packetsSent=sender.packets + sender.repeated_packets + sender.probe_packets,
             bytesSent=sender.octets + sender.repeated_octets,
-            headerBytesSent=sender.header_octets,
+            headerBytesSent=sender.header_octets + sender.probe_octets,
             retransmittedPacketsSent=sender.repeated_packets,
             retransmittedBytesSent=sender.repeated_octets,
             framesEncoded=sender.frames,

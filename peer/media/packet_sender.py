@@ -7,7 +7,7 @@ from struct import pack
 
 from ..capture.clock import sample_number
 from .encoded_frame import Burst, EncodedFrame
-from .history import History
+from .history import History, Lost
 from .rtcp import bye, sender_report
 from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm
 from .stream_parameters import PacketTransport, StreamParameters
@@ -46,6 +46,8 @@ class PacketSender:
         self.packets = self.octets = self.header_octets = 0
         """What was sent, without what was sent again."""
         self.repeated_packets = self.repeated_octets = 0
+        self.probe_packets = self.probe_octets = 0
+        """What was sent to see whether it gets through, with its headers."""
         self.frames = self.keyframes = self.whole_frames = 0
         """Frames that were begun, those of them that decoders can begin with, and those sent to
         the end."""
@@ -128,14 +130,8 @@ class PacketSender:
         if lost is None:
             return True
         self._repairs -= len(lost.burst.payloads[lost.index])
-        if parameters.rtx_payload_type is not None and parameters.rtx_ssrc is not None:
-            original = pack("!H", sequence_number)
-            form = replace(self._form, payload_type=parameters.rtx_payload_type)
-            batch = PacketBatch(lost.burst.once_more(lost.index, original), form)
-            self._rtx_sequence_number = batch.stamp(
-                self._rtx_sequence_number, lost.timestamp, parameters.rtx_ssrc
-            )
-        else:
+        batch = self._retransmission(sequence_number, lost)
+        if batch is None:
             # To the last bit what it was: SRTP encrypts it with the same numbers once more.
             batch = PacketBatch(lost.burst.once_more(lost.index), self._form)
             batch.stamp(sequence_number, lost.timestamp, self._ssrc)
@@ -144,6 +140,45 @@ class PacketSender:
         self.repeated_packets += 1
         self.repeated_octets += batch.payload_octets
         return True
+
+    def _retransmission(self, sequence_number: int, lost: Lost) -> PacketBatch | None:
+        """A packet once more, in the stream that is for that (RFC 4588); None without one."""
+        parameters = self._parameters
+        if parameters is None or parameters.rtx_payload_type is None or parameters.rtx_ssrc is None:
+            return None
+        burst = lost.burst.once_more(lost.index, pack("!H", sequence_number))
+        burst.sent_at = time.monotonic()  # by which viewers see how long packets take
+        form = replace(self._form, payload_type=parameters.rtx_payload_type)
+        batch = PacketBatch(burst, form)
+        self._rtx_sequence_number = batch.stamp(
+            self._rtx_sequence_number, lost.timestamp, parameters.rtx_ssrc
+        )
+        return batch
+
+    @property
+    def can_probe(self) -> bool:
+        """Whether a viewer can be sent what it has already: it takes repetitions apart from the
+        stream, and drops them."""
+        parameters = self._parameters
+        return parameters is not None and None not in (
+            parameters.rtx_payload_type,
+            parameters.rtx_ssrc,
+        )
+
+    def probe(self, octets: float) -> None:
+        """Send about so many octets that the viewer has already."""
+        while octets > 0:
+            try:
+                number, lost = self._history.another(self.probe_packets)
+            except LookupError:
+                return
+            batch = self._retransmission(number, lost)
+            if batch is None or not self._transport.send_rtp(batch):
+                return
+            size = batch.payload_octets + batch.header_octets
+            self.probe_packets += 1
+            self.probe_octets += size
+            octets -= size
 
     def report(self, *, leaving: bool = False) -> None:
         """Tell the viewer what time it is in the stream (and that it ends); not before it began."""

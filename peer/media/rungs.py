@@ -1,11 +1,14 @@
 """Which of a track's sizes a viewer gets, going by what its way can carry (pure).
 
 Rung 0 is the track's size; each one below halves width and height. A viewer that is congested goes
-down after a moment; one that isn't goes up after a while, which only trying shows to be right: an
-estimate never says much more than what is sent. Each try that fails makes the next one wait longer.
+down after a moment; one that isn't goes up when a probe has shown that its way carries more: an
+estimate never says much more than what is sent. Each probe that fails makes the next one wait
+longer.
 """
 
 from dataclasses import dataclass, replace
+
+from .probing import MARGIN, START, Probe, Signs
 
 RUNGS = 3
 """At most: a quarter of the size takes an eighth of the bits."""
@@ -17,20 +20,28 @@ BAD_FOR = 1.5
 """Seconds of congestion before a viewer goes down: more than one report of it."""
 HOPELESS_FOR, HOPELESS_SETTLING = 0.5, 1.0
 """The same two where nothing that is sent can be of use."""
-PATIENCE = 5.0
-"""Seconds without congestion before a viewer goes up, at first."""
-MOST_PATIENCE = 80.0
+PATIENCE = 2.0
+"""Seconds without congestion before a viewer is probed, at first."""
+AFTER_PROBE, MOST_AFTER_PROBES = 1.5, 20.0
+"""How many times as many after each probe that failed, and how many these lead to at most: nobody
+sees a probe that fails."""
+AFTER_RELAPSE, MOST_PATIENCE = 3.0, 60.0
+"""The same after going up was too early, which everybody sees."""
+AFTERMATH = 1.5
+"""Seconds after a probe that failed in which what a viewer says is about the probe."""
 RELAPSE = 15.0
 """Seconds after going up within which congestion means that it was too early."""
 _LOSSY, _LOSSLESS = 0.1, 0.02
 """Parts of the packets that are lost: from which on the way is congested, and up to which it isn't.
 NACK makes good what is in between."""
+_LOSS_SMOOTHING = 0.3
 _HOPELESS = 0.3
 """From which on no picture gets through whole."""
 _FAR_SHORT, _SHORT, _AMPLE = 0.65, 0.85, 1.1
 """The same for what the viewer estimates, as a part of what is sent."""
-_GROWING = 1.02
-"""From one look to the next: an estimate that grows by as much."""
+_GROWING, _FALLING = 1.02, 0.95
+"""How much an estimate is of the one before, from which on it grows; and of the highest, when it
+falls."""
 _QUEUED = 0.3
 """Seconds by which a round trip that takes longer than the quickest is spent in queues."""
 BITRATE_PER_RUNG = 2**-1.5
@@ -67,8 +78,17 @@ class Choice:
     bad_since: float | None = None
     good_since: float | None = None
     patience: float = PATIENCE
+    probe: Probe | None = None
+    """Under way."""
+    probed_at: float = float("-inf")
+    """When a probe last failed."""
+    proven: float | None = None
+    """After a probe that didn't: the viewer's highest estimate since. It may be far less than what
+    was carried, and counts again once it falls."""
     quickest: float | None = None
     """The shortest round trip so far."""
+    usual_loss: float = 0.0
+    """Of 1, smoothed."""
 
 
 def rung_count(width: int, height: int) -> int:
@@ -79,34 +99,78 @@ def rung_count(width: int, height: int) -> int:
     return count
 
 
-def next_choice(choice: Choice, conditions: Conditions, now: float, rungs: int) -> Choice:
-    """What a viewer is to get from now on.
+def next_choice(
+    choice: Choice, conditions: Conditions, now: float, rungs: int, needed: float | None = None
+) -> Choice:
+    """What a viewer is to get from now on; about once a second.
 
     :param rungs: how many there are to choose from.
+    :param needed: bits a second that the next larger size takes; None for a viewer that can't be
+        probed, for whom there is only trying.
     """
     round_trip, quickest = conditions.round_trip, choice.quickest
     if round_trip is not None:
         quickest = round_trip if quickest is None else min(quickest, round_trip)
-    bad_since = good_since = None
-    if is_congested(conditions, quickest):
-        bad_since = now if choice.bad_since is None else choice.bad_since
-    elif is_clear(conditions):
-        good_since = now if choice.good_since is None else choice.good_since
-    choice = replace(choice, bad_since=bad_since, good_since=good_since, quickest=quickest)
-    since = now - choice.changed_at
-    settled = since >= SETTLING
+    choice = replace(choice, quickest=quickest)
     if choice.rung >= rungs:
         return _moved(choice, rungs - 1, now)
+    if choice.probe is not None or now - choice.probed_at < AFTERMATH:
+        return choice  # what is lost now is lost to the probe
+    bad_since = good_since = None
+    choice = replace(choice, proven=_still_proven(choice, conditions, now))
+    if is_congested(conditions, quickest, proven=choice.proven is not None):
+        bad_since = now if choice.bad_since is None else choice.bad_since
+    elif is_clear(conditions) if needed is None else _is_ample(conditions):
+        good_since = now if choice.good_since is None else choice.good_since
+    loss = choice.usual_loss + (conditions.fraction_lost - choice.usual_loss) * _LOSS_SMOOTHING
+    choice = replace(choice, bad_since=bad_since, good_since=good_since, usual_loss=loss)
+    since = now - choice.changed_at
     bad_for = 0.0 if bad_since is None else now - bad_since
     if choice.rung < rungs - 1 and _is_too_much(conditions, since, bad_for):
         if choice.went_up and since < RELAPSE:
-            choice = replace(choice, patience=min(2 * choice.patience, MOST_PATIENCE))
+            patience = min(AFTER_RELAPSE * choice.patience, MOST_PATIENCE)
+            choice = replace(choice, patience=patience)
         return _moved(choice, min(rungs - 1, choice.rung + _steps_down(conditions)), now)
-    if good_since is not None and now - good_since >= choice.patience and settled and choice.rung:
-        return _moved(choice, choice.rung - 1, now)
-    if choice.went_up and now - choice.changed_at >= MOST_PATIENCE:
+    if good_since is not None and now - good_since >= choice.patience and choice.rung:
+        if since < SETTLING:
+            return choice
+        if needed is None:
+            return _moved(choice, choice.rung - 1, now)
+        return replace(choice, probe=_probe(choice, conditions, now, needed))
+    if choice.went_up and since >= MOST_PATIENCE:
         return replace(choice, patience=PATIENCE)  # it was right to go up
     return choice
+
+
+def after_signs(choice: Choice, signs: Signs, now: float) -> Choice:
+    """What a viewer is to get that is being probed; as often as its probe can be ended."""
+    probe = choice.probe
+    if probe is None:
+        return choice
+    if probe.is_refuted(signs, now):
+        patience = max(choice.patience, min(AFTER_PROBE * choice.patience, MOST_AFTER_PROBES))
+        return replace(
+            choice, probe=None, probed_at=now, patience=patience, bad_since=None, good_since=None
+        )
+    if not probe.is_proven(signs, now):
+        return choice
+    return replace(_moved(choice, choice.rung - 1, now), proven=signs.available or 0.0)
+
+
+def _still_proven(choice: Choice, conditions: Conditions, now: float) -> float | None:
+    proven, available = choice.proven, conditions.available
+    if proven is None or available is None:
+        return proven
+    if now - choice.changed_at < SETTLING:
+        return available
+    return None if available < _FALLING * proven else max(proven, available)
+
+
+def _probe(choice: Choice, conditions: Conditions, now: float, needed: float) -> Probe:
+    sent, goal = conditions.sent, MARGIN * needed
+    # Up to its estimate, a viewer has seen no queue.
+    start = max(START * sent, _SHORT * (conditions.available or 0))
+    return Probe(now, min(start, goal), goal, choice.usual_loss)
 
 
 def _is_too_much(conditions: Conditions, since_change: float, bad_for: float) -> bool:
@@ -137,15 +201,21 @@ def _moved(choice: Choice, rung: int, now: float) -> Choice:
         went_up=rung < choice.rung,
         bad_since=None,
         good_since=None,
+        probe=None,
+        proven=None,
     )
 
 
-def is_congested(conditions: Conditions, quickest: float | None) -> bool:
-    """Whether less gets through than is sent."""
+def is_congested(conditions: Conditions, quickest: float | None, *, proven: bool = False) -> bool:
+    """Whether less gets through than is sent.
+
+    :param quickest: round trip, in seconds.
+    :param proven: that more gets through than the viewer estimates.
+    """
     round_trip = conditions.round_trip
     return (
         conditions.fraction_lost > _LOSSY
-        or _is_short(conditions)
+        or (_is_short(conditions) and not proven)
         or (round_trip is not None and quickest is not None and round_trip > quickest + _QUEUED)
     )
 
@@ -161,10 +231,12 @@ def _is_short(conditions: Conditions) -> bool:
 
 def is_clear(conditions: Conditions) -> bool:
     """Whether more than what is sent would get through, as far as can be told."""
+    return conditions.fraction_lost < _LOSSLESS and _is_ample(conditions)
+
+
+def _is_ample(conditions: Conditions) -> bool:
     available = conditions.available
-    return conditions.fraction_lost < _LOSSLESS and (
-        available is None or available >= _AMPLE * conditions.sent
-    )
+    return available is None or available >= _AMPLE * conditions.sent
 
 
 def next_bitrate(

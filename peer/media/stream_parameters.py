@@ -1,6 +1,6 @@
 """What an outgoing stream is given, and what it has to tell."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,6 +43,9 @@ class PacketTransport(Protocol):
 
     def send_rtcp(self, data: bytes) -> bool:
         """Protect and send a compound RTCP packet; False when it could not be sent."""
+
+    def measure_round_trip(self, measured: Callable[[float], None]) -> None:
+        """Have told how many seconds an answer of the peer's takes, if one comes."""
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,12 @@ class IceTransport(AsyncIOEventEmitter):
         assert isinstance(pair.protocol, IceProtocol)
         pair.protocol.send(data, pair.remote_addr)
 
+    def measure_round_trip(self, measured: Callable[[float], None]) -> None:
+        """Have told how many seconds the remote side's answer takes, over the pair in use; nothing
+        is told when none comes."""
+        if self._current.selected is not None and self._stopping is None:
+            self._current.measure_round_trip(measured)
+
     async def _send(self, data: bytes) -> None:
         """As aiortc's DTLS transport sends.
 

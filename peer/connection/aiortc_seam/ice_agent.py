@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import time
+from collections.abc import Callable
 
 from aioice import stun
 from aioice.ice import CandidatePair, StunProtocol
@@ -208,6 +209,27 @@ class IceAgent(GatheringConnection):
 
     # Liveness
 
+    def measure_round_trip(self, measured: Callable[[float], None]) -> None:
+        """Check the selected pair once; the answer, if there is one, tells the seconds it took."""
+        self._spawn(self._measure_round_trip(measured))
+
+    async def _measure_round_trip(self, measured: Callable[[float], None]) -> None:
+        with contextlib.suppress(stun.TransactionError):
+            await self._check_selected(retransmissions=0)
+            if (elapsed := self.statistics.current_round_trip_time) is not None:
+                measured(elapsed)
+
+    async def _check_selected(self, retransmissions: int) -> None:
+        pair = self.selected
+        assert pair is not None
+        assert self.remote_password is not None
+        await pair.protocol.request(
+            self.build_request(pair, nominate=True),
+            pair.remote_addr,
+            integrity_key=self.remote_password.encode(),
+            retransmissions=retransmissions,
+        )
+
     def data_received(self, data: bytes, component: int) -> None:
         """What begins like STUN and is not: nobody's."""
 
@@ -249,19 +271,11 @@ class IceAgent(GatheringConnection):
 
     async def _ask_consent(self) -> bool:
         """Whether the remote side of the selected pair answers within `CHECK_SECONDS`."""
-        pair = self.selected
-        assert pair is not None
-        assert self.remote_password is not None
         self.statistics.consent_requests_sent += 1
         hinted = self._unreachable.is_set()
         begun = time.monotonic()
         try:
-            await pair.protocol.request(
-                self.build_request(pair, nominate=True),
-                pair.remote_addr,
-                integrity_key=self.remote_password.encode(),
-                retransmissions=0 if hinted else 1,
-            )
+            await self._check_selected(retransmissions=0 if hinted else 1)
         except stun.TransactionFailed:
             await asyncio.sleep(begun + CHECK_SECONDS - time.monotonic())
         except stun.TransactionTimeout:

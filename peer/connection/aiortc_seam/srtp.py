@@ -10,6 +10,7 @@ import errno
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
@@ -131,6 +132,10 @@ class SrtpTransport:
             return False
         self._count_secured(1, len(protected))
         return True
+
+    def measure_round_trip(self, measured: Callable[[float], None]) -> None:
+        """Have told how many seconds an answer of the peer's takes, if one comes."""
+        self._ice.measure_round_trip(measured)
 
     def _count(self, packets: int, size: int) -> None:
         statistics = self._statistics

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peer.media.probing import Signs
 from peer.media.rungs import (
     HOPELESS_SETTLING,
     MOST_PATIENCE,
@@ -16,6 +17,7 @@ from peer.media.rungs import (
     SETTLING,
     Choice,
     Conditions,
+    after_signs,
     next_bitrate,
     next_choice,
     rung_count,
@@ -47,7 +49,7 @@ def run(history: Iterable[tuple[float, Conditions]], rungs: int = RUNGS) -> list
     return changes
 
 
-def way(capacity: float, seconds: int) -> list[int]:
+def way(capacity: float, seconds: int, *, probes: bool) -> list[int]:
     """The rungs, second by second, of a viewer whose way carries so many bits a second."""
     choice, found = Choice(), []
     for now in range(seconds):
@@ -55,7 +57,12 @@ def way(capacity: float, seconds: int) -> list[int]:
         lost = max(0.0, 1 - capacity / sent)
         # As Chromium has it: an estimate is at most half as much again as what arrives.
         available = min(capacity, 1.5 * sent)
-        choice = next_choice(choice, Conditions(sent, available, available, lost, 0.05), now, RUNGS)
+        needed = NOMINAL[choice.rung - 1] if probes else None
+        conditions = Conditions(sent, available, available, lost, 0.05)
+        choice = next_choice(choice, conditions, now, RUNGS, needed)
+        if choice.probe is not None:
+            delay = max(0.0, choice.probe.bitrate(now) / capacity - 1)
+            choice = after_signs(choice, Signs(now, delay=delay), now)
         found.append(choice.rung)
     return found
 
@@ -105,11 +112,28 @@ def test_a_hopeless_way_leads_to_the_bottom_within_seconds(
     ("capacity", "rung"), [(10e6, 0), (2.5e6, 0), (1e6, 1), (800_000, 1), (400_000, 2), (50_000, 2)]
 )
 def test_a_steady_way_has_its_rung_most_of_the_time(capacity: float, rung: int) -> None:
-    found = way(capacity, 600)
+    found = way(capacity, 600, probes=False)
     assert found.count(rung) > 500
     late = found[300:]
     changes = sum(a != b for a, b in pairwise(late))
     assert changes <= 2 * 300 / MOST_PATIENCE + 2, "tries become rare"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "rung"), [(10e6, 0), (2.5e6, 0), (1e6, 1), (800_000, 1), (400_000, 2), (50_000, 2)]
+)
+def test_with_probes_it_has_no_other(capacity: float, rung: int) -> None:
+    found = way(capacity, 600, probes=True)
+    assert set(found[10:]) == {rung}
+
+
+def test_with_probes_a_way_that_recovers_has_all_again_soon() -> None:
+    choice = Choice(rung=2, changed_at=0.0)
+    for now in range(30):
+        sent, needed = NOMINAL[choice.rung], NOMINAL[choice.rung - 1]
+        choice = next_choice(choice, Conditions(sent, 1.5 * sent), now, RUNGS, needed)
+        choice = after_signs(choice, Signs(now), now)
+    assert choice.rung == 0
 
 
 def test_one_bad_report_changes_nothing() -> None:
@@ -149,7 +173,7 @@ def test_the_first_try_comes_soon() -> None:
     bad, good = Conditions(2e6, 8e5, 8e5, 0.5), Conditions(7e5, 3e6)
     changes = run([(1, bad)] * 2 + [(1, good)] * 20)
     assert [rung for _, rung in changes] == [1, 0]
-    assert changes[1][0] - changes[0][0] <= PATIENCE + 2
+    assert changes[1][0] - changes[0][0] <= max(PATIENCE, SETTLING) + 2
 
 
 def test_a_smaller_picture_has_fewer_rungs() -> None:
