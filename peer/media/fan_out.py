@@ -1,11 +1,14 @@
 """From one encoder to all its viewers: in bursts, and for who comes late from the beginning."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from typing import Protocol
 
 from .encoded_frame import Burst, EncodedFrame
+
+logger = logging.getLogger(__name__)
 
 BURST = 12
 """Packets that are sent in one go. A key frame of more is spread over some milliseconds, so that it
@@ -49,6 +52,7 @@ class FanOut:
         self.viewers: list[Viewer] = []
         """Who gets everything that is sent."""
         self._late: dict[Viewer, asyncio.Task[None]] = {}
+        self._given_up: set[Viewer] = set()
         self._group: list[EncodedFrame] = []
         self._waiting: deque[Burst] = deque()
         self._pacing: asyncio.TimerHandle | None = None
@@ -70,6 +74,8 @@ class FanOut:
         """Send it no more."""
         if (task := self._late.pop(viewer, None)) is not None:
             task.cancel()
+        elif viewer in self._given_up:
+            self._given_up.remove(viewer)
         else:
             self.viewers.remove(viewer)
 
@@ -135,10 +141,30 @@ class FanOut:
     def _deliver(self, burst: Burst) -> None:
         burst.sent_at = time.monotonic()
         for viewer in list(self.viewers):
-            viewer.deliver(burst)
+            try:
+                viewer.deliver(burst)
+            except Exception as error:
+                self._give_up(viewer, error)
         burst.batches.clear()
 
+    def _give_up(self, viewer: Viewer, error: Exception) -> None:
+        """Whatever is wrong with one viewer is no reason to fail all others."""
+        logger.error("a viewer cannot be sent to any more", exc_info=error)
+        if self._late.pop(viewer, None) is None:
+            self.viewers.remove(viewer)
+        self._given_up.add(viewer)
+        viewer.source_failed(error)
+
     async def _catch_up(self, viewer: Viewer) -> None:
+        try:
+            await self._send_kept(viewer)
+        except Exception as error:
+            self._give_up(viewer, error)
+        else:
+            del self._late[viewer]
+            self.viewers.append(viewer)
+
+    async def _send_kept(self, viewer: Viewer) -> None:
         group, position = self._group, 0
         while self._waiting or group is not self._group or position < len(group):
             if group is not self._group:
@@ -150,5 +176,3 @@ class FanOut:
                     viewer.deliver(burst)
                 position += 1
             await asyncio.sleep(BURST_INTERVAL)
-        del self._late[viewer]
-        self.viewers.append(viewer)

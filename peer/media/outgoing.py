@@ -34,6 +34,9 @@ HOPELESS_PATIENCE = 2.0
 """Seconds since the last key frame before another is made for who misses what can't be repeated."""
 REPORT_INTERVAL = 1.0
 """Seconds between sender reports, on average (RFC 3550 6.2: varied by a half)."""
+SETTLED_REPORTS = {"video": 1, "audio": 5}
+"""How many times as long the interval becomes with time. Two of each kind are needed before sound
+and picture can be matched; clocks drift slowly, and there are hundreds of viewers."""
 
 
 class _Feed:
@@ -96,6 +99,7 @@ class OutgoingStream:
         self._nacks = self._plis = self._firs = 0
         self._report_timer: asyncio.TimerHandle | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
+        self._reports = 0
 
     # What is sent.
 
@@ -233,8 +237,11 @@ class OutgoingStream:
         self._sender.report()
         if self.kind == "video":
             self._adapt()
-        interval = REPORT_INTERVAL * random.uniform(0.5, 1.5)
-        self._report_timer = asyncio.get_running_loop().call_later(interval, self._report)
+        self._reports += 1
+        interval = REPORT_INTERVAL * min(self._reports, SETTLED_REPORTS[self.kind])
+        self._report_timer = asyncio.get_running_loop().call_later(
+            interval * random.uniform(0.5, 1.5), self._report
+        )
 
     def _adapt(self) -> None:
         feed, sender = self._feed, self._sender

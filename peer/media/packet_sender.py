@@ -9,7 +9,7 @@ from ..capture.clock import sample_number
 from .encoded_frame import Burst, EncodedFrame
 from .history import History, Lost
 from .rtcp import bye, sender_report
-from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm
+from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm, packet_form
 from .stream_parameters import PacketTransport, StreamParameters
 
 REPAIRS = 0.3
@@ -42,6 +42,7 @@ class PacketSender:
         self._timestamp = 0  # of the last frame
         self._frame_at = 0.0
         self._history = History()
+        self._repeats = False  # whether the viewer may ask for packets again
         self._repairs = float(MOST_REPAIRS)
         self.packets = self.octets = self.header_octets = 0
         """What was sent, without what was sent again."""
@@ -62,6 +63,7 @@ class PacketSender:
         """Send with these parameters from now on; returns whether it is another format."""
         before, self._parameters = self._parameters, parameters
         self._ssrc = parameters.ssrc
+        self._repeats = any(feedback.type == "nack" for feedback in parameters.codec.rtcpFeedback)
         form = self._new_form(parameters, self._transport.trailer)
         if before is not None and form != self._form:
             self._history = History()  # what it has could not be sent again as it was
@@ -72,7 +74,7 @@ class PacketSender:
     def _new_form(self, parameters: StreamParameters, trailer: int) -> PacketForm:
         known, negotiated = HEADER_EXTENSIONS[self._kind], parameters.extensions
         extensions = tuple((uri, negotiated[uri]) for uri in known if uri in negotiated)
-        return PacketForm(parameters.codec.payloadType or 0, parameters.mid, extensions, trailer)
+        return packet_form(parameters.codec.payloadType or 0, parameters.mid, extensions, trailer)
 
     def send(self, burst: Burst) -> bool:
         """Send what all viewers are sent, as this one's; False when not all of it could be.
@@ -81,7 +83,9 @@ class PacketSender:
         """
         transport, form = self._transport, self._form
         if form.trailer != transport.trailer:
-            form = self._form = replace(form, trailer=transport.trailer)
+            form = self._form = packet_form(
+                form.payload_type, form.mid, form.extensions, transport.trailer
+            )
         if burst.first == 0:
             self._begin(burst.frame, burst.sent_at)
         batch = burst.batches.get(form)
@@ -89,7 +93,8 @@ class PacketSender:
             batch = burst.batches[form] = PacketBatch(burst, form)
         first, timestamp = self._sequence_number, self._timestamp
         self._sequence_number = batch.stamp(first, timestamp, self._ssrc)
-        self._history.add(first, timestamp, burst)
+        if self._repeats:
+            self._history.add(first, timestamp, burst)
         if not transport.send_rtp(batch):
             return False
         self.packets += batch.count

@@ -1,7 +1,8 @@
 """RTP packets of one burst, made once and then stamped for each viewer (pure)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct, pack
 from typing import Any
 
@@ -29,9 +30,10 @@ _VERSION, _EXTENDED, _MARKER = 0x80, 0x10, 0x80
 _SEQUENCE_MASK, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PacketForm:
-    """What is the same in the packets of many viewers."""
+    """What is the same in the packets of many viewers, who share the very object: it is asked for
+    with each burst and viewer. Made by `packet_form()`."""
 
     payload_type: int
     mid: str
@@ -39,15 +41,14 @@ class PacketForm:
     """URI and id of each header extension."""
     trailer: int
     """Bytes that protection will append to a packet."""
-    _hash: int = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        # Asked for with each burst and viewer.
-        value = hash((self.payload_type, self.mid, self.extensions, self.trailer))
-        object.__setattr__(self, "_hash", value)
 
-    def __hash__(self) -> int:
-        return self._hash
+@lru_cache(256)
+def packet_form(
+    payload_type: int, mid: str, extensions: tuple[tuple[str, int], ...], trailer: int
+) -> PacketForm:
+    """The same object for the same values."""
+    return PacketForm(payload_type, mid, extensions, trailer)
 
 
 class PacketBatch:

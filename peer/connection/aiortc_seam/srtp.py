@@ -126,11 +126,16 @@ class SrtpTransport:
             return False
         try:
             protected = self._dtls._tx_srtp.protect_rtcp(data)
-            self._ice.send_now(protected)
-        except (pylibsrtp.Error, ConnectionError) as error:
+            if self._path is None:
+                self._ice.send_now(protected)
+                self._count_secured(1, len(protected))
+            else:
+                sender, address = self._path
+                _sendto(sender, protected, address)
+                self._count(1, len(protected))
+        except (pylibsrtp.Error, OSError) as error:  # the network's, or that there is none
             logger.debug("a report could not be sent: %s", error)
             return False
-        self._count_secured(1, len(protected))
         return True
 
     def measure_round_trip(self, measured: Callable[[float], None]) -> None:

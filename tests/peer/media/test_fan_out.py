@@ -140,3 +140,41 @@ async def test_who_leaves_gets_no_more() -> None:
     fan_out.send(frame(1), 1e6)
     await asyncio.sleep(0.01)
     assert one.taken == late.taken == []
+
+
+class Broken(Watching):
+    """Fails when it is sent something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[Exception] = []
+
+    def deliver(self, burst: Burst) -> None:
+        raise RuntimeError("this one only")
+
+    def source_failed(self, error: Exception) -> None:
+        self.failures.append(error)
+
+
+async def test_a_viewer_that_fails_does_not_fail_the_others() -> None:
+    fan_out, broken, other = FanOut(), Broken(), Watching()
+    fan_out.add(broken)
+    fan_out.add(other)
+    fan_out.send(frame(1, keyframe=True), 1e6)
+    fan_out.send(frame(2), 1e6)
+    assert other.taken == [(1, 0), (2, 0)]
+    assert [str(error) for error in broken.failures] == ["this one only"], "once"
+    fan_out.remove(broken)
+    fan_out.remove(other)
+    assert fan_out.empty
+
+
+async def test_a_viewer_that_fails_while_it_catches_up_is_given_up() -> None:
+    fan_out, broken = FanOut(), Broken()
+    fan_out.keep(frame(1, keyframe=True))
+    fan_out.add(broken)
+    async with asyncio.timeout(5):
+        while not broken.failures:  # noqa: ASYNC110 - it is a matter of milliseconds
+            await asyncio.sleep(0.001)
+    assert fan_out.empty
+    fan_out.remove(broken)
