@@ -15,6 +15,7 @@ from ..capture.clock import VIDEO_TIME_BASE
 from ..capture.processing import scale
 from .encoder_catalogue import Implementation, implementations, suitable_bitrate, suitable_threads
 from .encoder_settings import settings
+from .pace import Pace
 from .rungs import LEAST_OF_BITRATE
 from .scheduling import ordinary_priority
 
@@ -23,13 +24,16 @@ logger = logging.getLogger(__name__)
 # SVT-AV1 writes to stderr by itself, on every occasion; what fails is raised by FFmpeg.
 os.environ.setdefault("SVT_LOG", "0")
 
-_INTERVAL_SMOOTHING = 0.05
+_EVEN = 1.05
+"""How many times as fast as they were said to come pictures may come, until less is made of each:
+most are a little late or early."""
 _NEVER = 1 << 20
 """Pictures from key frame to key frame: they are made when somebody asks for one."""
 
 
 class VideoEncoder:
-    """Encodes one track's pictures one way; it is opened anew when their size changes.
+    """Encodes one track's pictures one way; it is opened anew when their size changes, or when they
+    come at quite another rate for a while.
 
     Used by one thread at a time.
 
@@ -45,9 +49,11 @@ class VideoEncoder:
         self._bitrate = bitrate
         self._context: Any = None
         self._opened_for = (0, 0, False)
+        self._opened_rate = 0.0
+        self._counted_bitrate = 0  # what the encoder takes for its bitrate, if it counts pictures
+        self._pace = Pace()
         self._referencer: _Referencer | None = None
-        self._pts = self._timestamp = 0
-        self._interval = 0.0
+        self._pts = 0
         self.bitrate = 0
         """Bits a second that it aims at."""
         self.nominal_bitrate = 0
@@ -77,23 +83,31 @@ class VideoEncoder:
         """One picture; None when the encoder has left it out.
 
         :param timestamp: of the 90 kHz clock.
-        :param frame_rate: how many come in a second. It need not be exact: where fewer come, each
-            is given the bits that it would have had.
+        :param frame_rate: how many come in a second, as far as that is known.
         :param is_screen: whether it is of text and drawings.
         :raises av.error.FFmpegError: the encoder has failed.
         """
         width, height = self._size(frame)
         picture = self._own(scale(frame, width, height), frame)
-        picture.pts, picture.time_base = self._next_pts(timestamp, frame_rate), VIDEO_TIME_BASE
+        self._pace.take(timestamp)
+        rate = self._pace.rate(frame_rate)
+        # Even ones: of a picture after a gap, libvpx makes much more than the gap has saved.
+        self._pts += max(1, round(VIDEO_TIME_BASE.denominator / rate))
+        picture.pts, picture.time_base = self._pts, VIDEO_TIME_BASE
         # A decoder leaves its own type in a frame: then every frame would be a key frame.
         picture.pict_type = PictureType.I if keyframe else PictureType.NONE
         while True:
             implementation = self._implementations[0]
             try:
-                if self._context is None or self._opened_for != (width, height, is_screen):
-                    self._open(implementation, width, height, frame_rate, is_screen)
+                changed = self._pace.changed()
+                if (
+                    self._context is None
+                    or self._opened_for != (width, height, is_screen)
+                    or changed is not None
+                ):
+                    self._open(implementation, width, height, changed or rate, is_screen)
                 if implementation.adjustable:
-                    self._adjust()
+                    self._adjust(rate)
                 packets = self._context.encode(self._in_format(picture, implementation))
                 break
             except (FFmpegError, ValueError) as error:
@@ -107,17 +121,6 @@ class VideoEncoder:
             return None
         data = b"".join(bytes(packet) for packet in packets)
         return EncodedPicture(data, any(packet.is_keyframe for packet in packets), width, height)
-
-    def _next_pts(self, timestamp: int, frame_rate: float) -> int:
-        """An even time stamp: of a picture that comes after a gap libvpx makes much more than the
-        gap has saved. Where more pictures come than was said, the stamps are closer together."""
-        usual = VIDEO_TIME_BASE.denominator / frame_rate
-        elapsed = min(max(0, timestamp - self._timestamp), 2 * usual)
-        self._timestamp = timestamp
-        interval = self._interval or usual
-        self._interval = min(usual, interval + (elapsed - interval) * _INTERVAL_SMOOTHING)
-        self._pts += max(1, round(self._interval))
-        return self._pts
 
     def _own(self, picture: VideoFrame, frame: VideoFrame) -> VideoFrame:
         """The picture in a frame of its own: others may be encoding the very frame at the moment,
@@ -141,12 +144,16 @@ class VideoEncoder:
         height = int(frame.height / self._scale_down_by) & ~1
         return max(2, width), max(2, height)
 
-    def _adjust(self) -> None:
+    def _adjust(self, rate: float) -> None:
         nominal = self.nominal_bitrate
         least = round(nominal * LEAST_OF_BITRATE)
-        wanted = nominal if self.limit is None else min(nominal, max(least, self.limit))
-        if wanted != self.bitrate:
-            self.bitrate = self._context.bit_rate = wanted
+        self.bitrate = nominal if self.limit is None else min(nominal, max(least, self.limit))
+        # It counts pictures, and doesn't look at their time stamps.
+        faster = rate / self._opened_rate
+        counted = self.bitrate if faster < _EVEN else round(self.bitrate / faster)
+        change = counted / self._counted_bitrate
+        if change != 1 and (faster < _EVEN or not 1 / _EVEN < change < _EVEN):
+            self._counted_bitrate = self._context.bit_rate = counted
 
     def _open(
         self,
@@ -177,8 +184,9 @@ class VideoEncoder:
         context.options = options
         with ordinary_priority():
             context.open()
-        self._context = context
-        self._opened_for = (width, height, is_screen)
+        self._context, self._counted_bitrate = context, self.bitrate
+        self._opened_for, self._opened_rate = (width, height, is_screen), frame_rate
+        self._pace.settle(frame_rate)
         logger.debug("%s opened for %dx%d at %g", implementation.name, width, height, frame_rate)
 
 

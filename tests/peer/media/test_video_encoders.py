@@ -98,12 +98,45 @@ def test_gaps_make_no_more_of_it(codec: str) -> None:
     assert sum(octets[24:]) * 8 / 4 < 1.15 * 300_000
 
 
-def test_more_pictures_than_were_said_are_known_to_libvpx() -> None:
-    encoder, octets = VideoEncoder("vp8", bitrate=600_000), []
-    for frame, timestamp in pictures(300):
-        encoded = encoder.encode(frame, timestamp // 2, RATE, keyframe=False)
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(("rate", "bitrate"), [(60, 600_000), (30, 600_000), (12, 200_000)])
+def test_bits_a_second_are_right_whatever_rate_was_said(
+    codec: str, rate: int, bitrate: int
+) -> None:
+    """Of a track that doesn't say how many pictures it has, 30 are expected."""
+    encoder, octets = VideoEncoder(codec, bitrate=bitrate), []
+    for number in range(10 * rate):
+        timestamp = round(number * 90000 / rate)
+        encoded = encoder.encode(picture(number), timestamp, 30, keyframe=False)
         octets.append(len(encoded.data) if encoded else 0)
-    assert sum(octets[-120:]) * 8 / 2 < 1.25 * 600_000
+    assert sum(octets[-4 * rate :]) * 8 / 4 == pytest.approx(bitrate, rel=0.15)
+    assert encoder.bitrate == bitrate
+
+
+def test_another_rate_has_the_bitrate_that_suits_it_and_costs_one_key_frame() -> None:
+    encoder, keyframes, bitrates, timestamp = VideoEncoder("vp8"), [], [], 0
+    for number in range(400):
+        timestamp += 90000 // 60 if number >= 100 else 90000 // 20
+        encoded = encoder.encode(picture(number), timestamp, 20, keyframe=False)
+        assert encoded is not None
+        keyframes += [number] if encoded.keyframe else []
+        bitrates.append(encoder.nominal_bitrate)
+    assert len(keyframes) == 2
+    assert 100 < keyframes[1] <= 120
+    assert set(bitrates[: keyframes[1]]) == {suitable_bitrate("vp8", 320, 240, 20)}
+    assert bitrates[-1] > 1.5 * bitrates[0]
+
+
+def test_pauses_and_unrest_are_no_other_rate() -> None:
+    encoder, keyframes, timestamp = VideoEncoder("h264"), 0, 0
+    for number in range(300):
+        # As late as a busy computer has it, one in nine missing, and black once a second.
+        timestamp += (2000, 4000)[number % 2] + (3000 if number % 9 == 0 else 0)
+        timestamp += 90000 if 100 <= number < 130 else 0
+        encoded = encoder.encode(picture(number), timestamp, 30, keyframe=False)
+        assert encoded is not None
+        keyframes += encoded.keyframe
+    assert keyframes == 1
 
 
 def test_pictures_that_come_more_slowly_are_as_good() -> None:
