@@ -257,18 +257,25 @@ class MediaStreamTrack(EventTarget, aiortc.MediaStreamTrack):
         """
         return await self._reader.read()
 
-    def reader(self) -> "FrameReader":
-        """A reader of its own: it gets every frame, whoever else reads the track."""
-        return FrameReader(self)
+    def reader(self, *, newest: bool = False) -> "FrameReader":
+        """A reader of its own: it gets every frame, whoever else reads the track.
+
+        :param newest: begin with the latest picture there is, if it is not out of date already.
+        """
+        return FrameReader(self, newest=newest)
 
 
 class FrameReader:
     """One reader's place in a track. Made by `MediaStreamTrack.reader()`."""
 
-    def __init__(self, track: MediaStreamTrack) -> None:
+    def __init__(self, track: MediaStreamTrack, *, newest: bool = False) -> None:
         self._track = track
         self._number = track._sink.samples.count
         self._until = 0.0  # monotonic time at which the last frame handed out ends
+        if newest and track.kind == "video":
+            self._number -= 1
+            # What is older may be from before the camera was off for a while.
+            self._until = time.monotonic() - _frame_duration(track)
 
     async def read(self) -> VideoFrame | AudioFrame:
         """The next frame, as `MediaStreamTrack.recv()`.

@@ -161,6 +161,10 @@ class NegotiationApi(RtpMediaApi):
             if type_ == "offer":
                 self._jsep.set_local_offer(self._last_sdp)
                 changes = RemoteChanges()
+                for section in self._last_sdp.sections:
+                    transceiver = self._of(section.mid)
+                    if transceiver is not None and section.sends and section.codecs:
+                        transceiver.sender._expect(section.codecs[0])
             else:
                 changes = await self._set_answer(self._last_sdp, local=True)
             self._last_offer = self._last_answer = None
@@ -296,7 +300,7 @@ class NegotiationApi(RtpMediaApi):
             await transceiver.receiver._move_to(dtls)
 
     async def _connected(self) -> None:
-        """What was encoded so far was for nobody: begin with a key frame."""
+        """Send what has been encoded meanwhile, and go on."""
         for transceiver in self._jsep.transceivers:
             sender = transceiver.sender
             if sender._negotiated is not None and not transceiver._stopping:

@@ -197,6 +197,11 @@ class RTCRtpSender:
 
     # For the connection.
 
+    def _expect(self, codec: RTCRtpCodecParameters) -> None:
+        """Get going with what has been offered, and is likely to be agreed on."""
+        if self._kind == "video" and self._negotiated is None:
+            self._stream.expect(codec)
+
     def _start(self, parameters: StreamParameters) -> None:
         """Send as it was negotiated."""
         self._parameters = parameters

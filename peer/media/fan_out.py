@@ -62,6 +62,11 @@ class FanOut:
         """Whether there is nobody to send to."""
         return not self.viewers and not self._late
 
+    @property
+    def keeps(self) -> bool:
+        """Whether there is something that who joins can begin with."""
+        return bool(self._group)
+
     def add(self, viewer: Viewer) -> bool:
         """Send to this viewer too, first what is kept; returns whether it needs a key frame."""
         if self._group:
@@ -109,12 +114,15 @@ class FanOut:
             return BURST_INTERVAL
         return 8 * sum(map(len, burst.payloads)) / (NARROW_PACE * self._bitrate)
 
-    def keep(self, frame: EncodedFrame) -> None:
+    def keep(self, frame: EncodedFrame, longest: int = LONGEST_GROUP) -> None:
         """Keep a frame that has been sent for who joins: not every camera can be asked for another
-        key frame, and whoever joins wants to see something."""
+        key frame, and whoever joins wants to see something.
+
+        :param longest: pictures since a key frame that are kept at most.
+        """
         if frame.keyframe:
             self._group = [frame]
-        elif 0 < len(self._group) < LONGEST_GROUP:
+        elif 0 < len(self._group) < longest:
             self._group.append(frame)
         else:
             self._group = []  # what is longer is no help

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import aiortc
+from aiortc import RTCRtpCodecParameters
 
 from .adaptation import STEP, Adaptation
 from .capabilities import leaves_pauses_out, preferred_codecs, sendable_codecs
@@ -32,6 +33,9 @@ KEYFRAME_PATIENCE = 1.0
 """Seconds between the key frames that one viewer can have made: all others get them too."""
 HOPELESS_PATIENCE = 2.0
 """Seconds since the last key frame before another is made for who misses what can't be repeated."""
+HEAD_START = 2.0
+"""Seconds for which an encoder is kept going for a viewer that is about to connect. Who is there at
+all is so far by then; who is not may never be."""
 REPORT_INTERVAL = 1.0
 """Seconds between sender reports, on average (RFC 3550 6.2: varied by a half)."""
 SETTLED_REPORTS = {"video": 1, "audio": 5}
@@ -42,12 +46,18 @@ and picture can be matched; clocks drift slowly, and there are hundreds of viewe
 class _Feed:
     """What comes from one shared encoder, for one stream."""
 
-    __slots__ = ("_stream", "encoder")
+    __slots__ = ("_stream", "begun", "encoder")
 
     def __init__(self, stream: "OutgoingStream", encoder: SharedEncoder) -> None:
         self._stream = stream
         self.encoder = encoder
-        encoder.add(self)
+        self.begun = False
+        encoder.expect(self)
+
+    def begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self.encoder.add(self)
 
     def deliver(self, burst: Burst) -> None:
         stream = self._stream
@@ -85,6 +95,7 @@ class OutgoingStream:
         self._failed = failed
         self._track: aiortc.MediaStreamTrack | None = None
         self._told_failure = False
+        self._codec: RTCRtpCodecParameters | None = None
         self._parameters: StreamParameters | None = None
         self._sending = False
         self._active = True
@@ -94,6 +105,7 @@ class OutgoingStream:
         self._feed: _Feed | None = None
         self._flowing: _Feed | None = None  # that feed, unless the viewer waits for a key frame
         self._next_feed: _Feed | None = None  # takes over with its first key frame
+        self._head_start: asyncio.TimerHandle | None = None
         self._asked_at = -KEYFRAME_PATIENCE
         self._last_fir: int | None = None
         self._nacks = self._plis = self._firs = 0
@@ -113,19 +125,28 @@ class OutgoingStream:
         self._drop_feeds()  # not one more picture of the other track goes out
         self._choose()
 
+    def expect(self, codec: RTCRtpCodecParameters) -> None:
+        """Let the encoder get going: `start()` with this codec is likely to come soon."""
+        self._codec = codec
+        self._choose()
+
     def start(self, parameters: StreamParameters) -> None:
-        """Begin to send, or go on, with these parameters."""
+        """Begin to send, or go on, with these parameters; to be called when they are known, and
+        again when the transport is ready."""
         if self._sender.configure(parameters):
             self._drop_feeds()  # what comes out of them is of the other codec
-        self._parameters = parameters
+        self._codec, self._parameters = parameters.codec, parameters
         self._sending = True
+        waits = self._feed is not None and self._feed.begun and self._flowing is None
         self._choose()
-        if self._flowing is None:
+        if waits:
             self._ask_for_keyframe()
+        elif self._feed is not None and not self._feed.begun:
+            self._feed.encoder.prepare()
 
     def pause(self) -> None:
         """Send nothing, until `start()`."""
-        self._sending = False
+        self._codec, self._sending = None, False
         self._choose()
 
     def set_limits(
@@ -156,25 +177,48 @@ class OutgoingStream:
 
     def _choose(self) -> None:
         """Take packets from the encoder that the stream's state asks for."""
-        if self._track is None or self._parameters is None or not (self._sending and self._active):
+        if self._track is None or self._codec is None or not self._active:
             self._drop_feeds()
             return
-        encoder = shared_encoder(self._track, self._encoding(self._parameters))
+        encoder = shared_encoder(self._track, self._encoding(self._codec))
         newest = self._next_feed or self._feed
-        if newest is not None and newest.encoder is encoder:
-            return
+        if newest is None or newest.encoder is not encoder:
+            self._turn_to(encoder)
+        self._begin()
+
+    def _turn_to(self, encoder: SharedEncoder) -> None:
         if self._next_feed is not None:
             self._next_feed.close()
             self._next_feed = None
+        if self._feed is not None and not self._feed.begun:
+            self._feed.close()
+            self._feed = None
         if self._feed is None:
             self._feed = _Feed(self, encoder)
         elif self._feed.encoder is not encoder:
             self._next_feed = _Feed(self, encoder)
 
-    def _encoding(self, parameters: StreamParameters) -> Encoding:
-        name = parameters.codec.name.lower()
+    def _begin(self) -> None:
+        """Have what is encoded delivered once it can be sent."""
+        assert self._feed is not None
+        if self._feed.begun or (self._sending and self._transport.ready):
+            self._feed.begin()
+            if self._next_feed is not None:
+                self._next_feed.begin()
+            self._end_head_start()
+        elif self._head_start is None:
+            loop = asyncio.get_running_loop()
+            self._head_start = loop.call_later(HEAD_START, self._drop_feeds)
+
+    def _end_head_start(self) -> None:
+        if self._head_start is not None:
+            self._head_start.cancel()
+            self._head_start = None
+
+    def _encoding(self, codec: RTCRtpCodecParameters) -> Encoding:
+        name = codec.name.lower()
         if self.kind == "audio":
-            return Encoding(name, dtx=leaves_pauses_out(parameters.codec))
+            return Encoding(name, dtx=leaves_pauses_out(codec))
         bitrate, frame_rate, scale_down_by = self._limits
         rung = self._adaptation.rung
         if bitrate is not None:
@@ -186,6 +230,7 @@ class OutgoingStream:
             if feed is not None:
                 feed.close()
         self._feed = self._flowing = self._next_feed = None
+        self._end_head_start()
         if self._report_timer is not None:
             self._report_timer.cancel()
             self._report_timer = None

@@ -37,6 +37,9 @@ _BLANKS_SENT = {"video": 2, "audio": 10}
 """Frames that are sent when a track begins to be black or silent. The first may still have been on
 its way; a pause in sound is less heard when silence comes first."""
 _DEFAULT_SIZE = (640, 480)
+KEPT_PICTURES = 10
+"""Since a key frame, for who joins: sent at once, they spare everybody another key frame. More
+would be a flood for the way to him."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class SharedEncoder:
         self._passing = False
         self._keyframes = KeyframeRequests()
         self._keyframe_wanted = asyncio.Event()
+        self._making_keyframe = False
+        self._expected: set[Viewer] = set()
         self._told_capture_time = float("-inf")
 
     @property
@@ -120,19 +125,42 @@ class SharedEncoder:
 
     # Viewers.
 
-    def add(self, viewer: Viewer) -> None:
-        """Deliver to this viewer too; it can begin at the next key frame, which is made at once."""
-        if self._error is not None:
-            self._loop.call_soon(viewer.source_failed, self._error)
+    def expect(self, viewer: Viewer) -> None:
+        """Get going for one who is about to be added: what it can begin with is made while it
+        connects, and kept. Until then nothing more is encoded than others want."""
+        self._expected.add(viewer)
         if self._task is None:
             self._task = self._loop.create_task(self._run())
-        if self._fan_out.add(viewer):
+        if self._fan_out.empty:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Have a key frame at hand for who is about to be added."""
+        if not self._fan_out.keeps and not self._making_keyframe:
+            self.request_keyframe()
+
+    def add(self, viewer: Viewer) -> None:
+        """Deliver to this viewer too, who was expected or not: first what is kept, else the next
+        key frame, which is made at once."""
+        if self._error is not None:
+            self._loop.call_soon(viewer.source_failed, self._error)
+        self.expect(viewer)
+        self._expected.remove(viewer)
+        if self._fan_out.add(viewer) and not self._making_keyframe:
             self.request_keyframe()
 
     def remove(self, viewer: Viewer) -> None:
-        """Deliver to it no more; without viewers the track is neither read nor encoded."""
-        self._fan_out.remove(viewer)
-        if self._fan_out.empty:
+        """Deliver to it no more, or expect it no longer; without viewers the track is neither read
+        nor encoded."""
+        if viewer in self._expected:
+            self._expected.remove(viewer)
+        else:
+            self._fan_out.remove(viewer)
+        if not self._fan_out.empty:
+            return
+        if self._expected:
+            self.prepare()
+        else:
             _encoders.get(self._track, {}).pop(self.encoding, None)
             self._stop()
 
@@ -187,7 +215,7 @@ class SharedEncoder:
     async def _live(self) -> None:
         while True:
             media, at = await self._reader.read()
-            if self._is_idle() or self._is_surplus(media, at):
+            if self._is_idle() or self._is_surplus(media, at) or self._is_ahead(media):
                 continue
             if isinstance(media, Packet):
                 self._pass_on(media, at)
@@ -203,6 +231,8 @@ class SharedEncoder:
             self._blanks = 0
             return False
         self._blanks += 1
+        if self._blanks == 1:
+            self._fan_out.forget()  # who joins from now on sees nothing of before
         if self._blanks <= _BLANKS_SENT[track.kind]:
             return False
         if track.kind == "audio":
@@ -218,6 +248,12 @@ class SharedEncoder:
         if self._decimator is None:
             self._decimator = Decimator(wanted, max(wanted, self._source_rate()))
         return not self._decimator.takes(at)
+
+    def _is_ahead(self, media: Media) -> bool:
+        """Whether all is ready for the first viewer, and nobody watches yet."""
+        if isinstance(media, Packet) or not self._fan_out.empty:
+            return False
+        return isinstance(media, AudioFrame) or self._fan_out.keeps
 
     def _settings(self) -> MediaTrackSettings:
         return self._track.getSettings() if isinstance(self._track, MediaStreamTrack) else {}
@@ -264,15 +300,19 @@ class SharedEncoder:
         if keyframe:
             self._keyframes.take()
         timestamp = video_time(at)
-        encoded = await self._loop.run_in_executor(
-            self._thread,
-            self._compress,
-            frame,
-            timestamp,
-            self._nominal_rate(),
-            keyframe,
-            self._is_screen(),
-        )
+        self._making_keyframe = keyframe
+        try:
+            encoded = await self._loop.run_in_executor(
+                self._thread,
+                self._compress,
+                frame,
+                timestamp,
+                self._nominal_rate(),
+                keyframe,
+                self._is_screen(),
+            )
+        finally:
+            self._making_keyframe = False
         self._size = (frame.width, frame.height)
         if encoded is None:
             if keyframe:
@@ -284,7 +324,8 @@ class SharedEncoder:
             self._keyframes.made(time.monotonic())
         elif keyframe:
             self.request_keyframe()
-        self._send(picture.data, payloads, timestamp, at, keyframe=is_keyframe, size=size)
+        sent = self._send(picture.data, payloads, timestamp, at, keyframe=is_keyframe, size=size)
+        self._fan_out.keep(sent, KEPT_PICTURES)
 
     def _compress(
         self,
@@ -314,6 +355,7 @@ class SharedEncoder:
 
     async def _black(self) -> None:
         """What is left of a track that has ended."""
+        self._fan_out.forget()
         while True:
             await self._encode_picture(black(*self._size), time.monotonic())
             self._keyframe_wanted.clear()

@@ -55,7 +55,7 @@ class _OwnReader:
     """Reads a track of this process, which has any number of readers."""
 
     def __init__(self, track: MediaStreamTrack, takes_h264: bool) -> None:
-        self._frames = track.reader()
+        self._frames = track.reader(newest=True)
         self._encoded = EncodedReader(track) if takes_h264 else None
 
     async def read(self) -> tuple[Media, float]:

@@ -72,6 +72,34 @@ async def test_a_slow_reader_gets_the_newest_frame(camera: MediaStreamTrack) -> 
     assert after.frame >= latest.frame >= before.frame + 5
 
 
+async def test_a_reader_may_begin_with_the_picture_that_is_there(camera: MediaStreamTrack) -> None:
+    await camera.applyConstraints({"frameRate": {"exact": 1}})
+    await camera.recv()
+    there = camera._sink.samples.count
+    frame = await camera.reader(newest=True).read()
+    assert stamp(frame) is not None
+    assert camera._sink.samples.count == there, "it has not waited"
+
+
+async def test_but_not_with_one_from_before_a_pause(
+    camera: MediaStreamTrack, backend: VirtualBackend
+) -> None:
+    await camera.recv()
+    backend.set_muted(camera.label, True)
+    async with asyncio.timeout(5):
+        while not camera.muted:
+            await camera.recv()
+    last = camera._sink.samples.count
+    await asyncio.sleep(0.2)
+    backend.set_muted(camera.label, False)
+    async with asyncio.timeout(5):
+        while camera.muted:
+            await camera.recv()
+    reader = camera.reader(newest=True)
+    await reader.read()
+    assert reader._number > last
+
+
 async def test_sound_is_continuous_frames_of_20_ms(microphone: MediaStreamTrack) -> None:
     frames = [await microphone.recv() for _ in range(10)]
     for earlier, later in itertools.pairwise(frames):

@@ -31,6 +31,7 @@ from peer.media import outgoing, rungs
 from peer.media import shared_encoder as shared_encoder_module
 from peer.media.outgoing import OutgoingStream, preferred_codecs, sendable_codecs
 from peer.media.rtp_packet import ABS_CAPTURE_TIME
+from peer.media.shared_encoder import KEPT_PICTURES
 from peer.media.video_encoders import VideoEncoder
 
 from .loopback import EXTENSIONS, RTX_SSRC, SSRC, Viewer, parameters, viewer
@@ -189,7 +190,7 @@ async def test_who_comes_later_gets_a_key_frame_and_one_request_serves_many(
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(viewer(parameters()))
         await watch(first, camera)
-        await first.number()
+        await until(lambda: first.stream.statistics.framesSent > KEPT_PICTURES)
         others = [await stack.enter_async_context(viewer(parameters())) for _ in range(4)]
         for other in others:
             await watch(other, camera)
