@@ -1,9 +1,11 @@
 """Viewers on lines of their own: each gets the size that its line carries, whatever others get."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import aiortc
 import pytest
@@ -18,7 +20,8 @@ from .browsers import Browser, Page
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FULL = 720
-WAIT = 45.0  # seconds; two tries to go up again, the second after twice the time
+HOST = next(one for one in host_addresses() if ":" not in one)
+WAIT = 45.0  # seconds; two probes, and the time between them
 NARROW, WIDE = Path(300_000, 0.02), Path(10_000_000, 0.02)
 WATCH = """offer => (async () => {
     const connection = (globalThis.connection = new RTCPeerConnection());
@@ -35,6 +38,9 @@ WATCH = """offer => (async () => {
     }
     return connection.localDescription.sdp;
 })()"""
+STATISTICS = """connection.getStats().then(
+    report => [...report.values()].find(one => one.type === "inbound-rtp"))"""
+REPEATED = "retransmittedPacketsReceived"
 LINES = "document.querySelector('video').videoHeight"
 
 
@@ -45,6 +51,11 @@ class Viewer:
     page: Page
     line: Line
     sender: RTCRtpSender
+
+    async def statistics(self) -> dict[str, Any]:
+        """Those of the pictures, as the page has them."""
+        found: dict[str, Any] = await self.page.evaluate(STATISTICS)
+        return found
 
     async def sees(self, condition: str) -> None:
         """Wait for a picture of such a height."""
@@ -70,13 +81,21 @@ async def viewer(
         await page.close()
 
 
-async def test_a_narrow_line_has_its_size_and_the_others_keep_theirs(browser: Browser) -> None:
+@contextlib.asynccontextmanager
+async def camera() -> AsyncIterator[aiortc.MediaStreamTrack]:
+    """Ten pictures a second."""
     devices = MediaDevices([VirtualBackend()], salt=bytes(32))
     wanted = {"width": {"exact": 1280}, "height": {"exact": FULL}, "frameRate": {"exact": 10}}
     [track] = (await devices.getUserMedia({"video": wanted})).getTracks()
-    host = next(one for one in host_addresses() if ":" not in one)
+    yield track
+    devices.end()
+    await devices.closed()
+
+
+async def test_a_narrow_line_has_its_size_and_the_others_keep_theirs(browser: Browser) -> None:
     async with (
-        VirtualNetwork(seed=1, host=host) as network,
+        camera() as track,
+        VirtualNetwork(seed=1, host=HOST) as network,
         viewer(browser, track, await network.line(WIDE)) as fast,
         viewer(browser, track, await network.line(NARROW)) as slow,
     ):
@@ -87,5 +106,29 @@ async def test_a_narrow_line_has_its_size_and_the_others_keep_theirs(browser: Br
         slow.line.outward = WIDE
         await slow.sees(f"=== {FULL}")
         assert slow.sender._stream.statistics.rung == 0
-    devices.end()
-    await devices.closed()
+
+
+async def test_what_a_probe_sends_arrives_and_nothing_is_seen_of_it(browser: Browser) -> None:
+    async with (
+        camera() as track,
+        VirtualNetwork(seed=1, host=HOST) as network,
+        viewer(browser, track, await network.line(WIDE)) as one,
+    ):
+        await one.sees(f"=== {FULL}")
+        before = await one.statistics()
+        sender = one.sender._stream._sender
+        for _ in range(50):
+            sender.probe(5_000)
+            await asyncio.sleep(0.02)
+        sent = sender.probe_packets
+        assert sent >= 200
+        if REPEATED in before:  # Firefox doesn't say
+            await one.page.wait_for(f"({STATISTICS}).then(one => one.{REPEATED} >= {sent})")
+        after = await one.statistics()
+        assert one.line.here.direction.packets > sent
+        assert one.line.here.direction.dropped == 0
+        for name in ("freezeCount", "nackCount", "pliCount", "framesDropped", "packetsLost"):
+            assert after.get(name) == before.get(name), name
+        frames = after["framesReceived"] - before["framesReceived"]
+        assert frames > 0
+        assert abs(after["framesDecoded"] - before["framesDecoded"] - frames) <= 1

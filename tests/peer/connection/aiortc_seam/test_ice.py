@@ -90,6 +90,21 @@ async def test_what_passes_is_counted() -> None:
             assert statistics.total_round_trip_time >= statistics.current_round_trip_time > 0
 
 
+async def test_a_round_trip_is_measured_when_wanted() -> None:
+    async with transports() as (one, other):
+        measured: list[float] = []
+        one.measure_round_trip(measured.append)  # there is no pair as yet
+        await join(one, other)
+        before = one.pair_statistics().responses_received
+        one.measure_round_trip(measured.append)
+        async with asyncio.timeout(PATIENCE):
+            while not measured:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.01)
+        assert one.pair_statistics().responses_received > before
+        assert measured == [one.pair_statistics().current_round_trip_time]
+        one.measure_round_trip(measured.append)  # and is stopped meanwhile
+
+
 async def test_candidates_are_told_one_by_one_and_the_end_after_them() -> None:
     async with nothing_left():
         transport = IceTransport()
