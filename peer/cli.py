@@ -26,6 +26,7 @@ from .constraints.parse import check_required_allowed, parse_constraints
 from .device_report import device_report
 from .devices.virtual import VirtualBackend
 from .doctor import examine, exit_status, findings_as_json, report
+from .media.encoder_catalogue import HARDWARE
 from .media.outgoing import sendable_codecs
 from .media.recorder import check_recordable
 from .program import OWN, Plan, run
@@ -308,8 +309,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_encoders,
         default=(),
         metavar="NAMES",
-        help="encoders in hardware to try first, by FFmpeg's names: h264_v4l2m2m, h264_qsv, "
-        "h264_nvenc",
+        help=f"encoders in hardware to try first, by FFmpeg's names: {', '.join(HARDWARE)}",
     )
 
     own = parser.add_argument_group("a server of our own")
@@ -425,8 +425,14 @@ def _codecs(text: str) -> tuple[str, ...]:
 def _encoders(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
-        if "_" not in name or name not in av.codecs_available:
-            raise argparse.ArgumentTypeError(f"{name!r} is no encoder in hardware that FFmpeg has")
+        if name not in HARDWARE:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no encoder in hardware; there are {', '.join(HARDWARE)}"
+            )
+        if name not in av.codecs_available:
+            raise argparse.ArgumentTypeError(
+                f"{name} is not in this FFmpeg (PyAV {av.__version__})"
+            )
     return names
 
 

@@ -96,22 +96,69 @@ _SOFTWARE = {
         rate_bound=False,
     ),
 }
+# What all have in common: no picture waits for another, and one that is asked to be a key frame is
+# one with all that a decoder begins with. VAAPI isn't among them: FFmpeg's encoders for it take
+# pictures in the graphics card's memory only, and PyAV has none there.
 _HARDWARE = {
     "h264": (
         Implementation(
             "h264_nvenc",
-            {"preset": "p2", "tune": "ull", "zerolatency": "1", "delay": "0", "forced-idr": "1"},
+            {
+                "preset": "p2",
+                "tune": "ull",
+                "profile": "baseline",
+                "rc": "cbr",
+                "zerolatency": "1",
+                "delay": "0",
+                "no-scenecut": "1",
+                "forced-idr": "1",
+                "bf": "0",
+            },
             hardware=True,
         ),
         Implementation(
             "h264_qsv",
-            {"preset": "veryfast", "async_depth": "1", "low_power": "1", "forced_idr": "1"},
+            {
+                "preset": "veryfast",
+                "profile": "baseline",
+                "scenario": "videoconference",
+                "async_depth": "1",
+                "forced_idr": "1",
+                "bf": "0",
+            },
             pixel_format="nv12",
             hardware=True,
         ),
-        Implementation("h264_v4l2m2m", {}, pixel_format="yuv420p", hardware=True),
+        Implementation("h264_v4l2m2m", {"bf": "0"}, hardware=True),
+        Implementation(
+            "h264_amf",
+            {
+                "usage": "ultralowlatency",
+                "profile": "constrained_baseline",
+                "quality": "speed",
+                "rc": "cbr",
+                "async_depth": "1",
+                "forced_idr": "1",
+                "bf": "0",
+            },
+            pixel_format="nv12",
+            hardware=True,
+        ),
+        Implementation(
+            "h264_videotoolbox",
+            {
+                "profile": "constrained_baseline",
+                "realtime": "1",
+                "prio_speed": "1",
+                "bf": "0",
+            },
+            pixel_format="nv12",
+            hardware=True,
+        ),
     ),
 }
+HARDWARE = tuple(one.name for several in _HARDWARE.values() for one in several)
+"""FFmpeg's names of those in hardware that can be asked for."""
 CODECS = tuple(_SOFTWARE)
 """Lower-case names of the codecs that can be encoded."""
 

@@ -11,8 +11,8 @@ class EncoderSettings:
     """Video codecs that may be sent, the preferred one first. VP8 is the first, since every browser
     decodes it; H.264 isn't in all of them."""
     hardware: tuple[str, ...] = ()
-    """FFmpeg's names of the encoders in hardware that are tried before the ones in software, for
-    example `h264_nvenc`, `h264_qsv` or `h264_v4l2m2m`."""
+    """Names of the encoders in hardware that are tried before the ones in software, of
+    `encoder_catalogue.HARDWARE`."""
     dtx: bool = False
     """Whether pauses in sound are left out for everybody, and not only for those who prefer it."""
 

@@ -9,6 +9,7 @@ from av import CodecContext, Packet, VideoFrame
 from peer.media import video_encoders
 from peer.media.encoder_catalogue import (
     CODECS,
+    HARDWARE,
     Implementation,
     implementations,
     suitable_bitrate,
@@ -180,6 +181,37 @@ def test_hardware_is_tried_when_asked_for_and_in_that_order() -> None:
     names = [one.name for one in implementations("h264", ("h264_qsv", "unknown", "h264_nvenc"))]
     assert names == ["h264_qsv", "h264_nvenc", "libx264"]
     assert [one.name for one in implementations("vp8", ("h264_qsv",))] == ["libvpx"]
+
+
+@pytest.mark.parametrize("name", HARDWARE)
+def test_options_of_encoders_in_hardware_are_known_to_ffmpeg(name: str) -> None:
+    if name not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no {name}")
+    [one, _] = implementations("h264", (name,))
+    context = CodecContext.create(name, "w")
+    options = context.supported_options
+    known = {option.name: option for option in (*options.generic, *options.private)}
+    for option, value in one.options.items():
+        assert option in known
+        choices = [choice.name for choice in known[option].choices]
+        assert not choices or value in choices
+    formats = context.codec.video_formats
+    assert formats is None or one.pixel_format in [one.name for one in formats]
+
+
+@pytest.mark.parametrize("name", HARDWARE)
+def test_each_encoder_in_hardware_falls_back(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """None is there where the tests run, or it does what is asked."""
+    settings.hardware = (name,)
+    try:
+        encoder = VideoEncoder("h264")
+        encoded = encoder.encode(picture(0, 640, 480), 0, RATE, keyframe=True)
+    finally:
+        settings.hardware = ()
+    if encoder.implementation == "libx264":
+        assert encoded is not None
+        assert encoded.keyframe
+        assert [record.getMessage().split(":")[0] for record in caplog.records] == [name]
 
 
 def test_without_the_hardware_software_takes_over(
