@@ -1,16 +1,18 @@
 """The DTLS transport, with RTP and RTCP routed as BUNDLE wants it.
 
 Needs of `aiortc.RTCDtlsTransport`: `_handle_rtp_data(data, arrival_time_ms)` and
-`_handle_rtcp_data(data)`, which get what has been decrypted; `_do_handshake()`; `_write_ssl()`,
-which sends what OpenSSL wants to say; `_role`; `_rtp_header_extensions_map`;
-`_rtp_router` with `route_rtp()`, `route_rtcp()`, `ssrc_table` and `mid_table`; `_set_role(role)`;
-`_ssl`, whose peer has a certificate after the handshake; `_rx_srtp`, which decrypts from then on;
-the counters `__tx_bytes`, `__tx_packets`, `__rx_bytes` and `__rx_packets`; and of `RTCCertificate`:
-`_cert`, `_key` and `_create_ssl_context(srtp_profiles)`.
+`_handle_rtcp_data(data)`, which get what has been decrypted; `_do_handshake()`, after which it is
+`encrypted`; `_write_ssl()`, which sends what OpenSSL wants to say; `_role`;
+`_rtp_header_extensions_map`; `_rtp_router` with `route_rtp()`, `route_rtcp()`, `ssrc_table` and
+`mid_table`; `_set_role(role)`; `_ssl`, whose peer has a certificate after the handshake;
+`_rx_srtp`, which decrypts from then on; the counters `__tx_bytes`, `__tx_packets`, `__rx_bytes` and
+`__rx_packets`; and of `RTCCertificate`: `_cert`, `_key` and `_create_ssl_context(srtp_profiles)`.
 """
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pylibsrtp
@@ -29,8 +31,9 @@ MAX_SOURCES = 256
 """Synchronisation sources of the other side that are listened to: a track has two, and each is
 remembered."""
 FLIGHT_REPEATS = (0.05, 0.1, 0.2, 0.4)
-"""Seconds between repetitions of an unanswered ClientHello. The other side may not listen yet, and
-OpenSSL waits for a second, where browsers wait for 50 ms."""
+"""Seconds between repetitions of what is not answered in the handshake: the other side may not
+listen yet, or a packet is lost, and OpenSSL waits for a second, where browsers wait for 50 ms. Who
+has heard it takes no notice of it: when a server's last words are lost, OpenSSL's second is left."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class Traffic:
     packets_received: int
 
 
-_LONGEST_RECORD = 1500
+_LONGEST_DATAGRAM = 1500
 _COUNTERS = tuple(
     f"_RTCDtlsTransport__{name}" for name in ("tx_bytes", "tx_packets", "rx_bytes", "rx_packets")
 )
-_RX_BYTES, _RX_PACKETS = _COUNTERS[2:]
+_TX_BYTES, _TX_PACKETS, _RX_BYTES, _RX_PACKETS = _COUNTERS
 
 
 CIPHERS = (
@@ -75,7 +78,7 @@ class DtlsTransport(RTCDtlsTransport):
         super().__init__(ice, [own])  # type: ignore[arg-type]  # it uses what both have
         self._certificate = certificate
         self._streams: dict[int, StreamFeedback] = {}
-        self._hello = b""
+        self._repeating: asyncio.TimerHandle | None = None
         ice.take_first = self._take_rtcp
 
     @property
@@ -113,12 +116,10 @@ class DtlsTransport(RTCDtlsTransport):
             self._streams[ssrc] = stream
 
     async def _do_handshake(self) -> None:
-        repeating = asyncio.create_task(self._repeat_hello())
         try:
             await super()._do_handshake()
         finally:
-            repeating.cancel()
-            await asyncio.gather(repeating, return_exceptions=True)
+            self._stop_repeating()
         if self.state == "failed" and self.traffic.packets_received:
             # OpenSSL's reason does not get through pyOpenSSL.
             logger.warning(
@@ -127,23 +128,40 @@ class DtlsTransport(RTCDtlsTransport):
                 "-key_file), or none of our ciphers"
             )
 
-    async def _repeat_hello(self) -> None:
-        """Say the first flight again, as the client, until something comes back."""
-        for delay in FLIGHT_REPEATS:
-            await asyncio.sleep(delay)
-            if self._role != "client" or self.traffic.packets_received:
-                return
-            if self._hello:
-                await self.transport._send(self._hello)
-
     async def _write_ssl(self) -> None:
-        # The first flight is one record, and what is read from OpenSSL is gone for good.
-        if self._hello or self._role != "client":
-            await super()._write_ssl()
-            return
+        # What is read from OpenSSL is gone for good; of a flight it is all, in one datagram.
         assert self._ssl is not None
-        self._hello = self._ssl.bio_read(_LONGEST_RECORD)
-        await self.transport._send(self._hello)
+        try:
+            data = self._ssl.bio_read(_LONGEST_DATAGRAM)
+        except SSL.Error:  # there is nothing
+            return
+        await self.transport._send(data)
+        private = vars(self)
+        private[_TX_BYTES] += len(data)
+        private[_TX_PACKETS] += 1
+        if not self.encrypted:
+            self._repeat(data, FLIGHT_REPEATS)
+
+    def _repeat(self, flight: bytes, delays: Sequence[float]) -> None:
+        """Send a flight again, until there is another or the handshake is over."""
+        self._stop_repeating()
+        if delays:
+            loop = asyncio.get_running_loop()
+            self._repeating = loop.call_later(delays[0], self._say_again, flight, delays[1:])
+
+    def _say_again(self, flight: bytes, delays: Sequence[float]) -> None:
+        with contextlib.suppress(ConnectionError):  # ICE has lost its pair, and may find another
+            self.ice.send_now(flight)
+        self._repeat(flight, delays)
+
+    async def stop(self) -> None:
+        await super().stop()
+        self._stop_repeating()
+
+    def _stop_repeating(self) -> None:
+        if self._repeating is not None:
+            self._repeating.cancel()
+            self._repeating = None
 
     async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
         try:
