@@ -33,7 +33,7 @@ remembered."""
 FLIGHT_REPEATS = (0.05, 0.1, 0.2, 0.4)
 """Seconds between repetitions of what is not answered in the handshake: the other side may not
 listen yet, or a packet is lost, and OpenSSL waits for a second, where browsers wait for 50 ms. Who
-has heard it takes no notice of it: when a server's last words are lost, OpenSSL's second is left."""
+has heard it takes no notice of it: of a server's last words only OpenSSL makes sure."""
 
 
 @dataclass(frozen=True)
