@@ -87,7 +87,7 @@ async def this(codec: str) -> Callable[[], Any]:
     import peer
     from peer import RTCRtpSender
 
-    from .fanout import tracks
+    from .fanout_media import tracks
 
     camera, _ = tracks()
     capabilities = RTCRtpSender.getCapabilities("video")
@@ -108,7 +108,7 @@ async def stock() -> Callable[[], Any]:
     from aiortc.codecs import vpx
     from aiortc.contrib.media import MediaRelay
 
-    from .fanout import tracks
+    from .fanout_media import tracks
 
     vpx.MAX_BITRATE = BITRATE
     relay, (camera, _) = MediaRelay(), tracks()

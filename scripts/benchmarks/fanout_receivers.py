@@ -1,21 +1,24 @@
 """Viewers for the fan-out benchmark: they connect as any do, then count packets and decode nothing.
 
 A process of its own, told what to do by lines of JSON. Each viewer reports as Chromium does: one
-receiver report and five estimates of its bandwidth a second.
+receiver report and five estimates of its bandwidth a second. What is counted is read from the plain
+RTP header, many packets at once, so that one core has room for hundreds of viewers.
 """
 
-import argparse
 import asyncio
 import contextlib
+import functools
+import itertools
 import json
 import os
-import random
+import re
 import resource
+import select
 import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aioice.ice
@@ -28,93 +31,159 @@ from aiortc.rtp import (
     pack_remb_fci,
 )
 
+from .fanout_datagrams import SIZE, SO_RCVBUFFORCE, SO_TIMESTAMPNS, Datagrams
+from .fanout_publisher import LINE_LIMIT, OPEN_FILES, say
+
+JOINING = 20.0
+"""Seconds until a viewer is connected: a publisher who is busy with others may take long."""
+TICK = 0.02
+"""Seconds between looks at what has come: each waits in the kernel, which notes when it came."""
 ESTIMATES = 5  # a second
+ESTIMATE_TICKS = round(1 / TICK / ESTIMATES)
 BANDWIDTH = 20_000_000  # bits a second, more than is ever sent
 RECEIVE_BUFFER = 4 << 20
-SO_TIMESTAMPNS = 35
 ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 NTP_EPOCH = 2_208_988_800
+RTP = struct.Struct("!BBH4xI")
+
+
+class Audience:
+    """All viewers, who look at what has come at the same moments, instead of waking up for each
+    datagram: they are cheap then, and the publisher does not pay for the waking, no more than he
+    would for viewers elsewhere."""
+
+    def __init__(self) -> None:
+        self.viewers: list[Viewer] = []
+        self._datagrams = Datagrams()
+        self._epoll = select.epoll()
+        self._read: dict[int, Callable[[int], None]] = {}
+
+    async def join(self, offer: str) -> None:
+        """Answer an offer, and return when the viewer is connected and watches."""
+        connection = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        _live_at(offer)
+        await connection.setRemoteDescription(aiortc.RTCSessionDescription(offer, "offer"))
+        await connection.setLocalDescription(await connection.createAnswer())
+        say(answer=_accepting(connection.localDescription.sdp, offer))
+        async with asyncio.timeout(JOINING):
+            while connection.connectionState != "connected":  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        viewer = Viewer(connection, offer, self._datagrams)
+        for receiver in connection.getReceivers():
+            await receiver.stop()  # it would report as well
+        for protocol in viewer.protocols:
+            self._take_over(protocol, viewer)
+        self.viewers.append(viewer)
+
+    async def watch(self) -> None:
+        """Take what comes, and report, for ever."""
+        due = time.monotonic()
+        for tick in itertools.count():
+            due = max(due + TICK, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            for descriptor, _ in self._epoll.poll(0, max(1, len(self._read))):
+                self._read[descriptor](descriptor)
+            for viewer in self.viewers[tick % ESTIMATE_TICKS :: ESTIMATE_TICKS]:
+                await viewer.report(tick // ESTIMATE_TICKS % ESTIMATES == 0)
+
+    def _take_over(self, protocol: Any, viewer: "Viewer") -> None:
+        sock = protocol.transport._sock
+        with contextlib.suppress(OSError):  # needs root; without, bursts may show as loss
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        datagrams, buffer = self._datagrams, self._datagrams.buffer
+
+        def read(descriptor: int) -> None:
+            for number in range(datagrams.read(descriptor)):
+                at = number * SIZE
+                if 127 < buffer[at] < 192 and not 192 <= buffer[at + 1] <= 208:
+                    viewer.packet(number)
+                else:
+                    data = bytes(buffer[at : at + datagrams.lengths[number]])
+                    protocol.datagram_received(data, datagrams.sender(number))
+
+        asyncio.get_running_loop()._remove_reader(sock.fileno())  # type: ignore[attr-defined]
+        self._read[sock.fileno()] = read
+        self._epoll.register(sock.fileno(), select.EPOLLIN)
 
 
 class Viewer:
     """One connection, and what has come over it."""
 
-    def __init__(self, connection: aiortc.RTCPeerConnection, sdp: str) -> None:
+    def __init__(self, connection: aiortc.RTCPeerConnection, sdp: str, received: Datagrams) -> None:
         self.connection = connection
+        self.all_packets = 0
+        """Since the counting began."""
         self.packets = self.octets = self.pictures = self.lost = 0
+        """The same, of pictures alone."""
         self.ages: list[float] = []
-        self._transceivers = {t.kind: t for t in connection.getTransceivers()}
-        self._dtls = self._transceivers["video"].receiver.transport
-        self._video = self._transceivers["video"]._codecs[0].payloadType
+        self._received = received
+        [video] = [one for one in connection.getTransceivers() if one.kind == "video"]
+        self._video = video._codecs[0].payloadType
+        self._dtls: Any = video.receiver.transport
         self._last: int | None = None
         self._ssrcs: dict[bool, int] = {}
         self._capture_time = _extension_id(sdp)
         self._captured: float | None = None
+        self._begins = True
         pair = self._dtls.transport._connection._nominated[1]
         self.address = (pair.local_candidate.host, pair.local_candidate.port)
-        for protocol in self._dtls.transport._connection._protocols:
-            self._take_over(protocol)
+        self.protocols = self._dtls.transport._connection._protocols
+        """aioice's, each of a socket."""
 
-    def _take_over(self, protocol: Any) -> None:
-        sock = protocol.transport._sock
-        with contextlib.suppress(OSError):  # needs root; without, bursts may show as loss
-            sock.setsockopt(socket.SOL_SOCKET, 33, RECEIVE_BUFFER)  # SO_RCVBUFFORCE
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        loop = asyncio.get_running_loop()
+    @property
+    def protection(self) -> str:
+        """The SRTP profile that was negotiated."""
+        name: bytes = self._dtls._ssl.get_selected_srtp_profile()
+        return name.decode().removeprefix("SRTP_")
 
-        def readable() -> None:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    data, ancillary, _, address = sock.recvmsg(2048, 64)
-                    if 127 < data[0] < 192 and not 192 <= data[1] <= 208:
-                        self._packet(data, ancillary)
-                    else:
-                        protocol.datagram_received(data, address)
+    def begin(self) -> None:
+        """Count from here on."""
+        self.all_packets = self.packets = self.octets = self.pictures = self.lost = 0
+        self.ages.clear()
 
-        loop._remove_reader(sock.fileno())  # type: ignore[attr-defined]
-        loop._add_reader(sock.fileno(), readable)  # type: ignore[attr-defined]
-
-    def _packet(self, data: bytes, ancillary: Any) -> None:
-        self.packets += 1
-        self.octets += len(data)
-        is_video = data[1] & 0x7F == self._video
-        if is_video not in self._ssrcs:
-            self._ssrcs[is_video] = int.from_bytes(data[8:12], "big")
-        if not is_video:
+    def packet(self, datagram: int) -> None:
+        """Count a packet of media."""
+        at = datagram * SIZE
+        first, second, number, ssrc = RTP.unpack_from(self._received.buffer, at)
+        self.all_packets += 1
+        if second & 0x7F != self._video:
+            self._ssrcs[False] = ssrc
             return
-        number = data[2] << 8 | data[3]
+        self._ssrcs[True] = ssrc
+        length = self._received.lengths[datagram]
+        self.packets += 1
+        self.octets += length
         if self._last is not None and (missing := (number - self._last - 1) & 0xFFFF) < 1000:
             self.lost += missing
         self._last = number
-        if self._capture_time is not None and data[0] & 0x10:
-            self._captured = _capture_time(data, self._capture_time) or self._captured
-        if data[1] & 0x80:
+        if self._begins and self._capture_time is not None and first & 0x10:
+            data = bytes(self._received.buffer[at : at + length])
+            self._captured = _capture_time(data, self._capture_time)
+        self._begins = second >= 0x80
+        if self._begins:
             self.pictures += 1
-            if self._captured is not None and ancillary:
-                seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
-                self.ages.append(seconds + nanoseconds * 1e-9 - self._captured)
+            if self._captured is not None:
+                self.ages.append(self._received.arrival(datagram) - self._captured)
                 self._captured = None
 
-    def counts(self) -> tuple[int, int, int, int]:
-        return self.packets, self.octets, self.pictures, self.lost
-
-    async def report(self) -> None:
-        await asyncio.sleep(random.random())
-        for number in range(sys.maxsize):
-            ssrcs = list(self._ssrcs.values())
-            if ssrcs:
-                fci = pack_remb_fci(BANDWIDTH, ssrcs)
-                data = bytes(RtcpPsfbPacket(RTCP_PSFB_APP, 1, 0, fci))
-                if number % ESTIMATES == 0:
-                    blocks = [RtcpReceiverInfo(ssrc, 0, 0, 0, 0, 0, 0) for ssrc in ssrcs]
-                    data = bytes(RtcpRrPacket(1, blocks)) + data
-                await self._dtls._send_rtp(data if number % ESTIMATES == 0 else _empty() + data)
-            await asyncio.sleep(1 / ESTIMATES)
+    async def report(self, whole: bool) -> None:
+        """Send an estimate of the bandwidth, with what was received or without."""
+        if len(self._ssrcs) == 2:
+            await self._dtls._send_rtp(_report(tuple(self._ssrcs.values()), whole))
 
 
-def _empty() -> bytes:
-    """A compound packet begins with a report."""
-    return bytes(RtcpRrPacket(1))
+@functools.cache
+def _report(ssrcs: tuple[int, ...], whole: bool) -> bytes:
+    blocks = [RtcpReceiverInfo(ssrc, 0, 0, 0, 0, 0, 0) for ssrc in ssrcs] if whole else []
+    estimate = RtcpPsfbPacket(RTCP_PSFB_APP, 1, 0, pack_remb_fci(BANDWIDTH, list(ssrcs)))
+    return bytes(RtcpRrPacket(1, blocks)) + bytes(estimate)
+
+
+def _live_at(offer: str) -> None:
+    """Be where an offer comes from: not all publishers have the loopback's address, or take it."""
+    addresses = re.findall(r"a=candidate:\S+ 1 udp \d+ ([\d.]+) ", offer, re.IGNORECASE)
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: addresses
 
 
 def _extension_id(sdp: str) -> int | None:
@@ -154,55 +223,44 @@ def _capture_time(data: bytes, wanted: int) -> float | None:
     return None
 
 
-async def main(port: int) -> None:
-    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-    viewers: list[Viewer] = []
-    reporting: list[asyncio.Task[None]] = []
+def counted(viewers: list[Viewer], elapsed: float) -> dict[str, Any]:
+    """What the viewers had: means a second, but for the least pictures and all that was lost."""
+    ages = sorted(age for viewer in viewers for age in viewer.ages)
+    return {
+        "all_packets": sum(viewer.all_packets for viewer in viewers) / len(viewers) / elapsed,
+        "packets": sum(viewer.packets for viewer in viewers) / len(viewers) / elapsed,
+        "octets": sum(viewer.octets for viewer in viewers) / len(viewers) / elapsed,
+        "worst": min(viewer.pictures for viewer in viewers) / elapsed,
+        "lost": sum(viewer.lost for viewer in viewers),
+        "age": ages[len(ages) // 2] if ages else None,
+        "addresses": [viewer.address for viewer in viewers],
+        "protection": viewers[0].protection,
+    }
 
-    def say(**message: Any) -> None:
-        writer.write(json.dumps(message).encode() + b"\n")
 
-    while line := await reader.readline():
-        message = json.loads(line)
-        if "offer" in message:
-            connection = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
-            offer = aiortc.RTCSessionDescription(message["offer"], "offer")
-            await connection.setRemoteDescription(offer)
-            await connection.setLocalDescription(await connection.createAnswer())
-            say(answer=_accepting(connection.localDescription.sdp, message["offer"]))
-            async with asyncio.timeout(20):
-                while connection.connectionState != "connected":  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
-            viewers.append(Viewer(connection, message["offer"]))
-            reporting.append(asyncio.create_task(viewers[-1].report()))
-            say(connected=len(viewers))
-        elif "measure" in message:
-            await asyncio.sleep(message["after"])
-            before, cpu, now = [v.counts() for v in viewers], time.process_time(), time.monotonic()
-            for viewer in viewers:
-                viewer.ages.clear()
-            await asyncio.sleep(message["measure"])
-            elapsed = time.monotonic() - now
-            found = [
-                [(b - a) / elapsed for a, b in zip(x, v.counts(), strict=True)]
-                for x, v in zip(before, viewers, strict=True)
-            ]
-            ages = sorted(age for viewer in viewers for age in viewer.ages)
-            say(
-                packets=sum(one[0] for one in found) / len(found),
-                kbps=sum(one[1] for one in found) / len(found) * 8 / 1000,
-                worst=min(one[2] for one in found),
-                lost=sum(one[3] for one in found) * elapsed,
-                age=ages[len(ages) // 2] if ages else None,
-                addresses=[viewer.address for viewer in viewers],
-                cpu=(time.process_time() - cpu) / elapsed,
-            )
-    os._exit(0)  # hundreds of connections close slowly, and nobody waits for them
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=LINE_LIMIT)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    audience = Audience()
+    began = 0.0
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(audience.watch())
+        async for line in reader:
+            message = json.loads(line)
+            if "offer" in message:
+                await audience.join(message["offer"])
+                say(connected=True)
+            elif "begin" in message:
+                began = time.monotonic()
+                for viewer in audience.viewers:
+                    viewer.begin()
+                say(begun=True)
+            else:
+                say(**counted(audience.viewers, time.monotonic() - began))
+        os._exit(0)  # hundreds of connections close slowly, and nobody waits for them
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", type=int)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 14, 1 << 14))
-    asyncio.run(main(parser.parse_args().port))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    asyncio.run(main())

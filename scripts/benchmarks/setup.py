@@ -58,7 +58,7 @@ async def aiortc_example(origin: str) -> str:
     import aiortc
     from aiortc.contrib.media import MediaRelay
 
-    from .fanout import tracks
+    from .fanout_media import tracks
 
     relay, (camera, microphone) = MediaRelay(), tracks()
 
