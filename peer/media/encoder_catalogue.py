@@ -90,9 +90,12 @@ _SOFTWARE = {
     ),
     "av1": Implementation(
         "libsvtav1",
-        # Faster presets, and what it does for pictures that it takes for screens, leave parts of
-        # the picture before.
-        {"preset": "10", "svtav1-params": "rtc=1:pred-struct=1:rc=2:scm=0:lp=1:keyint=-1"},
+        # Parts of the picture before are left by faster presets, by what it does for pictures that
+        # it takes for screens, and by layers of pictures, of which the upper ones have few bits.
+        {
+            "preset": "10",
+            "svtav1-params": "rtc=1:pred-struct=1:hierarchical-levels=0:rc=2:scm=0:lp=1:keyint=-1",
+        },
         rate_bound=False,
     ),
 }

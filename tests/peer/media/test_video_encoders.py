@@ -6,6 +6,7 @@ import av
 import pytest
 from av import CodecContext, Packet, VideoFrame
 
+from peer.devices.test_pattern import VideoPattern
 from peer.media import video_encoders
 from peer.media.encoder_catalogue import (
     CODECS,
@@ -80,6 +81,22 @@ def test_pictures_are_scaled_down_to_even_sizes(codec: str) -> None:
         assert (encoded.width, encoded.height) == (218, 164)
         found += decoder.decode(Packet(encoded.data))
     assert [number_in(one) for one in found if isinstance(one, VideoFrame)][:2] == [0, 1]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_nothing_is_left_of_the_picture_before(codec: str) -> None:
+    pattern = VideoPattern(640, 480, (90, 160))
+    encoder = VideoEncoder(codec)
+    decoder = CodecContext.create({"av1": "libdav1d"}.get(codec, codec), "r")
+    found: list[int | None] = []
+    for number in range(60):
+        frame = pattern.frame(number, 1000 + number / RATE, RATE)
+        encoded = encoder.encode(frame, number * 3000, RATE, keyframe=False)
+        data = [encoded.data] if encoded is not None else []
+        for one in (*data, None) if number == 59 else data:
+            packet = Packet(one) if one is not None else None
+            found += [number_in(decoded) for decoded in decoder.decode(packet)]
+    assert found == list(range(60))
 
 
 def test_time_that_stands_still_or_goes_back_is_put_right() -> None:
