@@ -18,6 +18,7 @@ from peer import (
     RTCRtpSender,
 )
 from peer.connection.sdp import parse
+from peer.media.shared_encoder import _encoders
 
 from .pairs import Diary, captured, negotiate, pair, settled
 
@@ -862,3 +863,24 @@ async def test_nothing_stays_behind() -> None:
         del connection, other, receiver
         gc.collect()
         assert not [one for one in gc.get_objects() if isinstance(one, RTCPeerConnection)]
+
+
+async def test_an_offer_gets_the_encoder_going_and_nothing_else_keeps_it() -> None:
+    async with captured() as stream, pair() as (connection, other):
+        [track] = stream.getVideoTracks()
+        connection.addTrack(track, stream)
+        await connection.setLocalDescription()
+        [encoder] = _encoders[track].values()
+        await other.setRemoteDescription(connection.localDescription)
+        await other.setLocalDescription()
+        await connection.setRemoteDescription(other.localDescription)
+        [transceiver] = connection.getTransceivers()
+        assert list(_encoders[track].values()) == [encoder]
+        transceiver.direction = "inactive"
+        await negotiate(connection, other)
+        assert not _encoders[track]
+        transceiver.direction = "sendonly"
+        await connection.setLocalDescription()
+        assert _encoders[track]
+        await connection.close()
+        assert not _encoders[track]
