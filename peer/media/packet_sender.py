@@ -165,10 +165,9 @@ class PacketSender:
         """Whether a viewer can be sent what it has already: it takes repetitions apart from the
         stream, and drops them."""
         parameters = self._parameters
-        return parameters is not None and None not in (
-            parameters.rtx_payload_type,
-            parameters.rtx_ssrc,
-        )
+        if parameters is None or not self._repeats:
+            return False
+        return None not in (parameters.rtx_payload_type, parameters.rtx_ssrc)
 
     def probe(self, octets: float) -> None:
         """Send about so many octets that the viewer has already."""

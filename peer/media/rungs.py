@@ -39,11 +39,11 @@ _HOPELESS = 0.3
 """From which on no picture gets through whole."""
 _FAR_SHORT, _SHORT, _AMPLE = 0.65, 0.85, 1.1
 """The same for what the viewer estimates, as a part of what is sent."""
-_GROWING, _FALLING = 1.02, 0.95
-"""How much an estimate is of the one before, from which on it grows; and of the highest, when it
-falls."""
-_QUEUED = 0.3
-"""Seconds by which a round trip that takes longer than the quickest is spent in queues."""
+_GROWING = 1.02
+"""From one look to the next: an estimate that grows by as much."""
+_WAITING, _QUEUED = 0.1, 0.3
+"""Seconds that a round trip takes longer than the quickest: packets wait somewhere, and they do in
+queues that are full of ours."""
 BITRATE_PER_RUNG = 2**-1.5
 """What each rung has of the bits of the one above, as `suitable_bitrate()` has it."""
 
@@ -82,9 +82,6 @@ class Choice:
     """Under way."""
     probed_at: float = float("-inf")
     """When a probe last failed."""
-    proven: float | None = None
-    """After a probe that didn't: the viewer's highest estimate since. It may be far less than what
-    was carried, and counts again once it falls."""
     quickest: float | None = None
     """The shortest round trip so far."""
     usual_loss: float = 0.0
@@ -117,8 +114,7 @@ def next_choice(
     if choice.probe is not None or now - choice.probed_at < AFTERMATH:
         return choice  # what is lost now is lost to the probe
     bad_since = good_since = None
-    choice = replace(choice, proven=_still_proven(choice, conditions, now))
-    if is_congested(conditions, quickest, proven=choice.proven is not None):
+    if is_congested(conditions, quickest):
         bad_since = now if choice.bad_since is None else choice.bad_since
     elif is_clear(conditions) if needed is None else _is_ample(conditions):
         good_since = now if choice.good_since is None else choice.good_since
@@ -152,18 +148,7 @@ def after_signs(choice: Choice, signs: Signs, now: float) -> Choice:
         return replace(
             choice, probe=None, probed_at=now, patience=patience, bad_since=None, good_since=None
         )
-    if not probe.is_proven(signs, now):
-        return choice
-    return replace(_moved(choice, choice.rung - 1, now), proven=signs.available or 0.0)
-
-
-def _still_proven(choice: Choice, conditions: Conditions, now: float) -> float | None:
-    proven, available = choice.proven, conditions.available
-    if proven is None or available is None:
-        return proven
-    if now - choice.changed_at < SETTLING:
-        return available
-    return None if available < _FALLING * proven else max(proven, available)
+    return _moved(choice, choice.rung - 1, now) if probe.is_proven(signs, now) else choice
 
 
 def _probe(choice: Choice, conditions: Conditions, now: float, needed: float) -> Probe:
@@ -202,22 +187,23 @@ def _moved(choice: Choice, rung: int, now: float) -> Choice:
         bad_since=None,
         good_since=None,
         probe=None,
-        proven=None,
     )
 
 
-def is_congested(conditions: Conditions, quickest: float | None, *, proven: bool = False) -> bool:
+def is_congested(conditions: Conditions, quickest: float | None) -> bool:
     """Whether less gets through than is sent.
 
     :param quickest: round trip, in seconds.
-    :param proven: that more gets through than the viewer estimates.
     """
-    round_trip = conditions.round_trip
-    return (
-        conditions.fraction_lost > _LOSSY
-        or (_is_short(conditions) and not proven)
-        or (round_trip is not None and quickest is not None and round_trip > quickest + _QUEUED)
-    )
+    waiting = None
+    if conditions.round_trip is not None and quickest is not None:
+        waiting = conditions.round_trip - quickest
+    if conditions.fraction_lost > _LOSSY or (waiting is not None and waiting > _QUEUED):
+        return True
+    # After a single key frame an estimate can be low for long. What is too much for a way waits
+    # there or is lost.
+    spotless = waiting is not None and waiting < _WAITING and conditions.fraction_lost < _LOSSLESS
+    return _is_short(conditions) and not spotless
 
 
 def _is_short(conditions: Conditions) -> bool:

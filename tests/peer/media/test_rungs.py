@@ -162,6 +162,14 @@ def test_an_estimate_that_still_grows_is_not_held_against_the_way() -> None:
     assert run([(1.0, Conditions(2e6, 1.5e6, 1.5e6))] * 4) == [(3.0, 1)]
 
 
+def test_a_low_estimate_alone_is_not_held_against_the_way() -> None:
+    """Chromium's grows by 20 kbit/s a second only, near what was too much once."""
+    quick = Conditions(2e6, 1.2e6, 1.19e6, round_trip=0.05)
+    assert run([(1.0, quick)] * 30) == []
+    for bad in (replace(quick, round_trip=0.2), replace(quick, fraction_lost=0.03)):
+        assert [rung for _, rung in run([(1.0, quick)] * 3 + [(1.0, bad)] * 3)] == [1]
+
+
 def test_queues_are_noticed_before_packets_are_lost() -> None:
     quick, slow = Conditions(2e6, round_trip=0.03), Conditions(2e6, round_trip=0.8)
     [(_, rung), *_] = run([(1, quick)] * 3 + [(1, slow)] * 4)
