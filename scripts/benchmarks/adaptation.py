@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
 import os
 import statistics
 import sys
@@ -37,6 +38,10 @@ CHANGED = Path(1_500_000, 0.02)
 SETTLING, STEADY, HALVED, AFTER = 12.0, 8.0, 10.0, 16.0
 """Seconds: until the steady lines are looked at, for how long, of the changed line, and then."""
 JOINING = 20.0
+FINDING = 10.0
+"""Seconds after joining in which a viewer may still look for its size."""
+INTERVAL = 0.5
+"""Seconds between looks at what the viewers see."""
 BACK = 0.9
 """Part of what was delivered before the change from which on the line has recovered."""
 LINE_LIMIT = 1 << 20
@@ -213,12 +218,12 @@ class Audience:
             await self._page.evaluate(f"viewers[{json.dumps(name)}].addIceCandidate({told})")
 
     async def look(self, seconds: float) -> None:
-        """Note what the viewers see, twice a second."""
+        """Note what the viewers see."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for name, sample in (await self._page.evaluate("samples()")).items():
                 self.seen[name].append(sample | {"at": time.monotonic()})
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(INTERVAL)
 
     async def joined(self) -> None:
         """Wait until all of them are connected, and one sees pictures: not everyone ever does."""
@@ -281,16 +286,17 @@ async def measure(name: str, page: Page, seed: int) -> list[str]:
             await hearing
     rows = []
     for which, samples in audience.seen.items():
+        changes = which == CHANGING
+        constant = _between(samples, begun + FINDING, halved if changes else math.inf)
         steady = _between(samples, halved - STEADY, halved)
-        cells = [name, which, *_cells(steady), _frozen(_between(samples, begun, halved))]
-        cells.append(str(_switches(samples)))
-        if which == CHANGING:
+        cells = [name, which, *_cells(steady), _frozen(_between(samples, begun, begun + FINDING))]
+        cells += [_frozen(constant), str(_switches(constant))]
+        if changes:
             during = _between(samples, halved, recovered)
-            cells += [*_cells(during)[:2], _frozen(_between(samples, halved, recovered + AFTER))]
-            cells.append(_back(samples, steady, recovered))
-            cells.append(f"{core:.2f}")
+            cells += [*_cells(during)[:2], _frozen(_between(samples, halved, math.inf))]
+            cells += [*_back(samples, steady, recovered), f"{core:.2f}"]
         else:
-            cells += [""] * 5
+            cells += [""] * 6
         rows.append("| " + " | ".join(cells) + " |")
     return rows
 
@@ -313,10 +319,19 @@ def _cells(samples: list[Sample]) -> tuple[str, str, str]:
 
 
 def _frozen(samples: list[Sample]) -> str:
-    first, last = samples[0], samples[-1]
-    count = last["freezeCount"] - first["freezeCount"]
-    seconds = last["totalFreezesDuration"] - first["totalFreezesDuration"]
-    return f"{count:.0f}, {seconds:.1f} s" if count else "–"
+    """How many freezes, how long altogether, and the longest, as near as can be told."""
+    count = samples[-1]["freezeCount"] - samples[0]["freezeCount"]
+    longest = seconds = 0.0
+    still = samples[0]["at"]
+    for before, after in itertools.pairwise(samples):
+        froze = after["totalFreezesDuration"] - before["totalFreezesDuration"]
+        seconds += froze
+        longest = max(longest, froze / max(1, after["freezeCount"] - before["freezeCount"]))
+        if after["framesDecoded"] > before["framesDecoded"]:
+            still = after["at"]
+    if samples[-1]["at"] - still > 2 * INTERVAL:
+        return "to the end"
+    return f"{count:.0f}, {seconds:.1f} s, {longest:.1f} s" if count else "–"
 
 
 def _switches(samples: list[Sample]) -> int:
@@ -324,15 +339,17 @@ def _switches(samples: list[Sample]) -> int:
     return sum(a != b for a, b in itertools.pairwise(heights))
 
 
-def _back(samples: list[Sample], before: list[Sample], recovered: float) -> str:
-    """Seconds until what is delivered is again what it was, in size too."""
+def _back(samples: list[Sample], before: list[Sample], recovered: float) -> tuple[str, str]:
+    """Seconds until the size is again what it was, and until what is delivered is, too."""
     wanted, height = BACK * _rate(before), max(one.get("frameHeight", 0) for one in before)
-    for earlier, sample in zip(samples, samples[4:], strict=False):
+    size = rate = f"> {AFTER:.0f} s"
+    for earlier, sample in reversed(list(zip(samples, samples[4:], strict=False))):
         if sample["at"] < recovered or sample.get("frameHeight", 0) < height:
-            continue
+            break
+        size = f"{sample['at'] - recovered:.1f} s"
         if _rate([earlier, sample]) >= wanted:
-            return f"{sample['at'] - recovered:.1f} s"
-    return f"> {AFTER:.0f} s"
+            rate = size
+    return size, rate
 
 
 def _cpu(process: int) -> float:
@@ -343,8 +360,8 @@ def _cpu(process: int) -> float:
 
 async def compare(names: list[str], seed: int) -> None:
     head = (
-        "", "line", "kbit/s", "lines", "fps", "frozen", "changes of size",
-        "halved: kbit/s", "lines", "frozen", "back after", "core",
+        "", "line", "kbit/s", "lines", "fps", "frozen at first", "frozen", "changes of size",
+        "halved: kbit/s", "lines", "frozen", "full size after", "rate after", "core",
     )  # fmt: skip
     rows = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
     load = os.getloadavg()[0]
@@ -357,7 +374,10 @@ async def compare(names: list[str], seed: int) -> None:
                 print(f"{name}: {error}", file=sys.stderr)
                 rows.append(f"| {name} | failed |" + " |" * (len(head) - 2))
     print("\n".join(rows))
-    print(f"\nLoad of the machine before: {load:.1f}, after: {os.getloadavg()[0]:.1f}.")
+    print(
+        f"\nFrozen: how often, for how long altogether, and the longest; at first: {FINDING:.0f} s."
+    )
+    print(f"Load of the machine before: {load:.1f}, after: {os.getloadavg()[0]:.1f}.")
 
 
 def main() -> None:
