@@ -80,23 +80,26 @@ class Adaptation:
 
         :param packets: that have been sent in it so far.
         """
-        now, receiver, signs = time.monotonic(), self.receiver, self._signs
+        now, receiver = time.monotonic(), self.receiver
         measured = receiver.round_trip_time_measurements
         receiver.update(report, now)
         if receiver.round_trip_time_measurements == measured or lateness().worst() > LATE:
             self._round_trip = None
         else:
             self._round_trip = receiver.last_round_trip_time
-        lost = signs.lost + max(0, report.packets_lost - self._reported[0])
+        lost_before, _ = self._reported
         self._reported = (report.packets_lost, packets)
-        self._signs = replace(signs, heard_at=now, lost=lost)
+        if self.is_probing:
+            lost = self._signs.lost + max(0, report.packets_lost - lost_before)
+            self._signs = replace(self._signs, heard_at=now, lost=lost)
 
     def estimated(self, bitrate: int) -> None:
         """Take up the viewer's estimate, in bits a second."""
         now = time.monotonic()
         self.available_bitrate, self._estimated_at = bitrate, now
-        best = max(self._signs.best_available or 0, bitrate)
-        self._signs = replace(self._signs, heard_at=now, available=bitrate, best_available=best)
+        if self.is_probing:
+            best = max(self._signs.best_available or 0, bitrate)
+            self._signs = replace(self._signs, heard_at=now, available=bitrate, best_available=best)
 
     def answered(self, round_trip: float) -> None:
         """Take up how many seconds an answer took, during a probe."""

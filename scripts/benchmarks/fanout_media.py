@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
 
@@ -39,6 +40,9 @@ class Pictures:
 def tracks() -> tuple[Any, Any]:
     """A paced picture and a paced tone, as aiortc's tracks."""
     pictures = Pictures()
+    # As cameras do. What is as large as pictures, and lives as short, is no good neighbour in
+    # memory for what connections allocate meanwhile.
+    thread = ThreadPoolExecutor(1, thread_name_prefix="camera")
 
     class Paced(aiortc.MediaStreamTrack):
         def __init__(self) -> None:
@@ -56,7 +60,9 @@ def tracks() -> tuple[Any, Any]:
         kind = "video"
 
         async def recv(self) -> Any:
-            return pictures.frame(await self.next(1 / RATE))
+            number = await self.next(1 / RATE)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(thread, pictures.frame, number)
 
     class Microphone(Paced):
         kind = "audio"
