@@ -343,12 +343,12 @@ class FirefoxBrowser:
 
 
 @contextlib.asynccontextmanager
-async def firefox() -> AsyncIterator[Browser]:
+async def firefox(executable: str | None = None) -> AsyncIterator[Browser]:
     """Run Firefox headless; gone, with its profile, when the block is left.
 
-    Raises BrowserMissing.
+    ``executable`` may be a script that ends in ``exec firefox "$@"``. Raises BrowserMissing.
     """
-    executable = find(FIREFOX_NAMES, "firefox-esr")
+    executable = executable or find(FIREFOX_NAMES, "firefox-esr")
     async with contextlib.AsyncExitStack() as stack:
         profile = stack.enter_context(tempfile.TemporaryDirectory(prefix="firefox-"))
         prefs = "".join(

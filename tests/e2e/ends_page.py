@@ -20,7 +20,7 @@ What one side sees when the other one ends something: the events in their order,
 milliseconds after which each was seen. Written by `scripts/ends` from a run of
 `tests/e2e/test_ends.py`, which asserts the events and their order; another test fails when this
 page has others. Where events come by different ways (sound and picture, media and signalling),
-their order is left open.
+their order is left open. What takes seconds is waited for side by side, all else measured alone.
 
 | what is written | what it is |
 |---|---|

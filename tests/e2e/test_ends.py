@@ -1,42 +1,23 @@
 """What a page sees of everything that ends here, and this process of everything that ends there."""
 
 import asyncio
-import json
-import os
-import shutil
-import signal
-import sys
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
+import pytest_asyncio
 
-from peer import MediaStreamTrack
-from peer.capture.permissions import Permissions
-from peer.devices.media_source import media_source
 from peer.devices.test_pattern import VideoPattern
-from peer.devices.virtual import VirtualBackend
-from signaling import PeerRole
 
-from . import browsers, ends_page
-from .browsers import Browser, ChromiumPage, Page
-from .ends import Cell, Noted, cells
-from .ends_sides import (
-    NAME,
-    OwnSide,
-    captured,
-    connected,
-    diary,
-    published,
-    remote_page,
-    serving_alone,
-    watches,
-)  # fmt: skip
-from .peers import running_peer
+from . import ends_page
+from .browsers import Browser
+from .ends import Cell, cells
+from .ends_scenes import SCENES, Play, Props, Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -44,84 +25,31 @@ LATEST = 20.0
 """Seconds until everything must have been seen: a browser that hears nothing waits for ten."""
 QUIET = 0.3
 """Seconds in which nothing more must be seen."""
+SOON = 0.3
+"""Seconds in which nobody else's work disturbs what is seen at once."""
 LASTS = 8
 """Seconds of the file that ends: a page watches it within two."""
-KINDS = ["video", "audio"]
+
+WAITED_FOR = {"connection disconnected", "connection failed"}
+"""What nobody tells: a browser, or this side, hears nothing for seconds."""
 
 Record = Callable[[str, object], None]
-Act = Callable[[], Any]
-"""Ends something, or is awaited for that; may say when that was, in seconds."""
+Seen = list[tuple[str, int]]
+"""What was seen, and after how many milliseconds."""
 
 
-def of(*actions: str, seen_by: str = "page") -> pytest.MarkDecorator:
-    """Run a test for these rows of the table."""
-    chosen = [cell for cell in cells(seen_by) if cell.action in actions]
-    ids = [f"{cell.via}-{cell.browser}-{cell.action.strip('`')}" for cell in chosen]
+def takes_seconds(cell: Cell) -> bool:
+    """Whether most of a place of the table is waiting."""
+    return cell.action == "the file has ended" or not WAITED_FOR.isdisjoint(cell.expected)
+
+
+def of(*chosen: Cell) -> pytest.MarkDecorator:
+    """Run a test for these places of the table."""
+    ids = [f"{cell.seen_by}-{cell.via}-{cell.browser}-{cell.action.strip('`')}" for cell in chosen]
     return pytest.mark.parametrize("cell", chosen, ids=ids)
 
 
-@pytest.fixture
-def browser(cell: Cell, request: pytest.FixtureRequest) -> Browser:
-    found: Browser = request.getfixturevalue(cell.browser)
-    return found
-
-
-async def sees(
-    cell: Cell, noted: Callable[[], Awaitable[list[Noted]]], act: Act, record: Record
-) -> None:
-    """End something, and compare what is seen of it with the table."""
-    before, at = len(await noted()), time.time()
-    said = act()
-    if isinstance(said, Awaitable):
-        said = await said
-    if isinstance(said, float):
-        at = said
-    count = before + len(cell.expected)
-    latest = time.monotonic() + LATEST
-    # A page's diary has no events of its own.
-    while len(await noted()) < count and time.monotonic() < latest:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(QUIET)
-    seen = [
-        (what, max(0, round(1000 * (when - at))))
-        for what, when in cell.in_order((await noted())[before:])
-        # A packet that was still on its way when BYE was said unmutes (WebRTC 5.3).
-        if not what.endswith(" unmute") or what in cell.expected
-    ]
-    # BYE and the description that ends the track go different ways: the later is no event any more.
-    raced = {"video mute"} if cell.seen_by == "python" and "video ended" in cell.expected else set()
-    assert [what for what, _ in seen if what not in raced] == [
-        what for what in cell.expected if what not in raced
-    ], seen
-    record("end", (astuple(cell), seen))
-
-
-async def page_sees(cell: Cell, page: Page, act: Act, record: Record) -> None:
-    """End something of this side."""
-    if "black picture" in cell.expected:
-        await page.evaluate("(ends.watchPicture(), null)")
-    if "no picture for a second" in cell.expected:
-        await page.evaluate("ends.watchFlow().then(() => null)")
-    await sees(cell, lambda: diary(page), act, record)
-    assert page.errors == []
-    await page.close()
-
-
-@of("the device is unplugged", "`track.stop()`", "the permission is revoked")
-async def test_a_camera_ends(cell: Cell, browser: Browser, record_property: Record) -> None:
-    backend, permissions = VirtualBackend(), Permissions()
-    async with (
-        captured(backend, permissions) as (devices, stream),
-        published(stream, devices) as url,
-    ):
-        acts: dict[str, Act] = {
-            "the device is unplugged": lambda: backend.unplug("Cam A"),
-            "`track.stop()`": lambda: stream.getVideoTracks()[0].stop(),
-            "the permission is revoked": lambda: permissions.set_state("camera", "denied"),
-        }
-        page = await remote_page(browser, url)
-        await watches(page, cell.via, NAME, KINDS)
-        await page_sees(cell, page, acts[cell.action], record_property)
+ALL = [*cells("page"), *cells("python")]
 
 
 @pytest.fixture(scope="module")
@@ -141,150 +69,117 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@of("the file has ended")
-async def test_a_file_ends(
-    cell: Cell, browser: Browser, clip: Path, record_property: Record
-) -> None:
-    async with (
-        captured(media_source(str(clip)), audio=False) as (_, stream),
-        published(stream) as url,
-    ):
-        ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        [track] = stream.getVideoTracks()
-        assert isinstance(track, MediaStreamTrack)
-        track.addEventListener("ended", lambda event: ended.set_result(time.time()))
-        page = await remote_page(browser, url)
-        await watches(page, cell.via, NAME, ["video"])
-        assert not ended.done(), "the page watched before the end"
-        await page_sees(cell, page, lambda: ended, record_property)
+def selected(request: pytest.FixtureRequest, fixture: str) -> list[Cell]:
+    """The places whose tests want a fixture, of those that are run."""
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    return [
+        cell
+        for test in tests
+        if fixture in test.fixturenames and isinstance(cell := test.callspec.params["cell"], Cell)
+    ]
 
 
-@of("`transceiver.stop()`", "`removeTrack()`", "`pc.close()`")
-async def test_a_connection_ends_something(
-    cell: Cell, browser: Browser, record_property: Record
-) -> None:
-    async with (
-        captured(VirtualBackend()) as (_, stream),
-        connected(PeerRole.PRODUCER, stream) as (url, side),
-    ):
-        page = await remote_page(browser, url)
-        await watches(page, cell.via, NAME, KINDS)
-        transceivers = side.connection.getTransceivers()
-        [camera] = [one for one in transceivers if one.sender.track in stream.getVideoTracks()]
-        acts: dict[str, Act] = {
-            "`transceiver.stop()`": camera.stop,
-            "`removeTrack()`": lambda: side.connection.removeTrack(camera.sender),
-            "`pc.close()`": side.connection.close,
+@pytest.fixture(scope="module")
+def props(
+    clip: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Props:
+    browsers: dict[str, Browser] = {}
+    for name in {cell.browser for cell in selected(request, "props")}:
+        with contextlib.suppress(pytest.skip.Exception):  # a test of it will say so
+            browsers[name] = request.getfixturevalue(name)
+    return Props(browsers, clip, tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture
+def browser(cell: Cell, request: pytest.FixtureRequest) -> Browser:
+    found: Browser = request.getfixturevalue(cell.browser)
+    return found
+
+
+def scene(cell: Cell, props: Props) -> Play:
+    """What is ended in a place of the table."""
+    return SCENES[cell.seen_by, cell.action](cell, props)
+
+
+async def seen(cell: Cell, played: Scene) -> Seen:
+    """End something, and compare what is seen of it with the table."""
+    before, at = len(await played.noted()), time.time()
+    said = played.act()
+    if isinstance(said, Awaitable):
+        said = await said
+    if isinstance(said, float):
+        at = said
+    count = before + len(cell.expected)
+    latest = time.monotonic() + LATEST
+    # A page's diary has no events of its own.
+    while len(await played.noted()) < count and time.monotonic() < latest:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(QUIET)
+    found = [
+        (what, max(0, round(1000 * (when - at))))
+        for what, when in cell.in_order((await played.noted())[before:])
+        # A packet that was still on its way when BYE was said unmutes (WebRTC 5.3).
+        if not what.endswith(" unmute") or what in cell.expected
+    ]
+    # BYE and the description that ends the track go different ways: the later is no event any more.
+    raced = {"video mute"} if cell.seen_by == "python" and "video ended" in cell.expected else set()
+    assert [what for what, _ in found if what not in raced] == [
+        what for what in cell.expected if what not in raced
+    ], found
+    return found
+
+
+@of(*(cell for cell in ALL if not takes_seconds(cell)))
+async def test_an_end(cell: Cell, browser: Browser, props: Props, record_property: Record) -> None:
+    async with scene(cell, props) as played:
+        record_property("end", (astuple(cell), await seen(cell, played)))
+
+
+class SideBySide:
+    """Ends that take seconds: while some wait, the next one begins, and is ended undisturbed."""
+
+    def __init__(self, plays: Mapping[Cell, Play]) -> None:
+        self._turn = asyncio.Lock()
+        self._tasks = {
+            cell: asyncio.create_task(self._play(cell, play)) for cell, play in plays.items()
         }
-        await page_sees(cell, page, acts[cell.action], record_property)
+
+    async def seen(self, cell: Cell) -> Seen:
+        """What is seen of one of them, once it has been."""
+        return await self._tasks[cell]
+
+    async def close(self) -> None:
+        """Break off those that nobody has asked for."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.wait(self._tasks.values())
+
+    async def _play(self, cell: Cell, play: Play) -> Seen:
+        async with contextlib.AsyncExitStack() as stack:
+            async with self._turn:
+                played = await stack.enter_async_context(play)
+                watching = asyncio.create_task(seen(cell, played))
+                stack.callback(watching.cancel)
+                await asyncio.wait([watching], timeout=SOON)
+            return await watching
 
 
-@of("Ctrl-C", "kill -9")
-async def test_the_process_ends(cell: Cell, browser: Browser, record_property: Record) -> None:
-    number = signal.SIGINT if cell.action == "Ctrl-C" else signal.SIGKILL
-    async with running_peer("--fake", "--port", "0", "--no-auth") as peer:
-        page = await remote_page(browser, peer.url)
-        await watches(page, cell.via, NAME, KINDS)
-        await page_sees(cell, page, lambda: peer.process.send_signal(number), record_property)
-        assert await peer.process.wait() == (0 if number == signal.SIGINT else -number)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def side_by_side(props: Props, request: pytest.FixtureRequest) -> AsyncIterator[SideBySide]:
+    side_by_side = SideBySide({
+        cell: scene(cell, props)
+        for cell in selected(request, "side_by_side")
+        if cell.browser in props.browsers
+    })  # fmt: skip
+    yield side_by_side
+    await side_by_side.close()
 
 
-@of("kill -9, the server lives")
-async def test_the_process_ends_but_not_the_server(
-    cell: Cell, browser: Browser, record_property: Record
+@of(*(cell for cell in ALL if takes_seconds(cell)))
+async def test_an_end_that_takes_seconds(
+    cell: Cell, browser: Browser, side_by_side: SideBySide, record_property: Record
 ) -> None:
-    async with serving_alone() as server:
-        address = f"ws://127.0.0.1:{server.port}/"
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "peer", "--fake", "--offer", address,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            page = await remote_page(browser, server.url)
-            while not any(server.hub.switchboard.listed(PeerRole.PRODUCER)):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-            [producer] = server.hub.switchboard.listed(PeerRole.PRODUCER)
-            await watches(page, cell.via, producer.id, KINDS)
-            await page_sees(cell, page, process.kill, record_property)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-
-# The way back.
-
-
-async def python_sees(cell: Cell, side: OwnSide, act: Act, record: Record) -> None:
-    """End something of the page's."""
-
-    async def noted() -> list[Noted]:
-        return list(side.diary)
-
-    await sees(cell, noted, act, record)
-
-
-async def sending(browser: Browser, url: str, via: str, side: OwnSide) -> Page:
-    """A page whose pictures arrive."""
-    page = await remote_page(browser, url)
-    await page.evaluate(f"ends.send({json.dumps(via)}, '{NAME}').then(() => null)")
-    await side.receives()
-    return page
-
-
-@of("`track.stop()`", "`removeTrack()`", "`transceiver.stop()`", "`pc.close()`", seen_by="python")
-async def test_a_page_ends_something(cell: Cell, browser: Browser, record_property: Record) -> None:
-    async with connected(PeerRole.CONSUMER) as (url, side):
-        page = await sending(browser, url, cell.via, side)
-
-        async def act() -> float:
-            at: float = await page.evaluate(f"ends.act({json.dumps(cell.action.strip('`'))})")
-            return at / 1000
-
-        await python_sees(cell, side, act, record_property)
-        assert page.errors == []
-        await page.close()
-
-
-@of("the page is left", "the tab is closed", seen_by="python")
-async def test_a_page_goes(cell: Cell, browser: Browser, record_property: Record) -> None:
-    async with connected(PeerRole.CONSUMER) as (url, side):
-        page = await sending(browser, url, cell.via, side)
-        leave = "(location.href = 'about:blank', null)"
-        acts: dict[str, Act] = {
-            "the page is left": lambda: page.evaluate(leave),
-            # Chromium's `close()` leaves the page first.
-            "the tab is closed": page.page.close if isinstance(page, ChromiumPage) else page.close,
-        }
-        await python_sees(cell, side, acts[cell.action], record_property)
-        if cell.action == "the page is left":
-            await page.close()
-        elif isinstance(page, ChromiumPage):
-            await page.context.close()
-
-
-@of("the browser is killed", seen_by="python")
-async def test_a_browser_is_killed(
-    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
-) -> None:
-    launch, names = {
-        "chromium": (browsers.chromium, browsers.CHROMIUM_NAMES),
-        "firefox": (browsers.firefox, browsers.FIREFOX_NAMES),
-    }[cell.browser]
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.skip(f"none of {', '.join(names)} is in PATH")
-    # The same program, which tells its process id.
-    script = tmp_path / Path(names[0]).name
-    script.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec "{program}" "$@"\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    async with launch() as browser, connected(PeerRole.CONSUMER) as (url, side):
-        await sending(browser, url, cell.via, side)
-        pid = int((tmp_path / "pid").read_text())
-        assert os.getpgid(pid) == pid, "it has a process group of its own"
-        # All its processes at once: what is left of one would take leave in order.
-        await python_sees(cell, side, lambda: os.killpg(pid, signal.SIGKILL), record_property)
+    record_property("end", (astuple(cell), await side_by_side.seen(cell)))
 
 
 async def test_the_page_in_docs_is_up_to_date() -> None:
