@@ -131,6 +131,7 @@ def _plan(options: argparse.Namespace, config: Config) -> Plan:
         resume=not options.no_resume,
         codecs=tuple(options.codecs),
         hardware=options.hardware,
+        dtx=options.dtx,
         serving=Serving(
             host=options.host,
             port=options.port,
@@ -310,6 +311,12 @@ def _parser() -> argparse.ArgumentParser:
         default=(),
         metavar="NAMES",
         help=f"encoders in hardware to try first, by FFmpeg's names: {', '.join(HARDWARE)}",
+    )
+    add(
+        "--dtx",
+        action="store_true",
+        help="send next to nothing while a microphone is silent, to everybody and not only to "
+        "those who ask for it (usedtx)",
     )
 
     own = parser.add_argument_group("a server of our own")

@@ -61,6 +61,8 @@ class Plan:
     """Video codecs to send, best first; all when empty."""
     hardware: tuple[str, ...] = ()
     """Encoders in hardware to try first, by FFmpeg's names."""
+    dtx: bool = False
+    """Whether pauses in sound are left out for everybody."""
     serving: Serving = field(default_factory=Serving)
     token: str | None = None
     """What servers elsewhere want to see."""
@@ -113,7 +115,7 @@ async def run(plan: Plan) -> int:
 
     :raises ProgramError: a device, an address or a server can't be had.
     """
-    settings.hardware = plan.hardware
+    settings.hardware, settings.dtx = plan.hardware, plan.dtx
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     try:

@@ -13,6 +13,7 @@ from av.codec.codec import UnknownCodecError
 from av.error import FFmpegError
 
 from ..devices.test_pattern import AudioPattern
+from ..media.encoder_catalogue import HARDWARE
 from ..media.scheduling import ordinary_priority
 from .finding import Finding, Level
 from .threads import in_thread
@@ -35,8 +36,6 @@ PACKET_SAMPLES = 960
 """20 ms, as Opus packets have in WebRTC."""
 
 _SMALLER = "Publish smaller pictures, for example `--video 640x480@15`, or end other programs"
-
-HARDWARE = ("h264_v4l2m2m", "h264_nvenc", "h264_qsv", "h264_vaapi")
 
 
 @dataclass(frozen=True)
