@@ -3,11 +3,10 @@
 import asyncio
 import datetime
 import re
-import time
+import sys
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.peers import running_peer
 
+from . import whip_muxer
+
 TOKEN = "0123456789abcdef"
-RATE = 30
-SECONDS = 3
+WAIT_SECONDS = 30.0  # it takes four; a handshake that does not end holds FFmpeg for ever
 
 
 def make_certificate(folder: Path) -> dict[str, str]:
@@ -43,30 +43,17 @@ def make_certificate(folder: Path) -> dict[str, str]:
     return {"cert_file": str(folder / "cert.pem"), "key_file": str(folder / "key.pem")}
 
 
-def publish(url: str, options: dict[str, str]) -> None:
-    """Send three seconds of pictures and silence, in real time."""
-    with av.open(url, "w", format="whip", options={"authorization": TOKEN, **options}) as output:
-        video = output.add_stream(
-            "libx264", rate=RATE, options={"preset": "ultrafast", "tune": "zerolatency"}
-        )
-        video.width, video.height, video.pix_fmt = 640, 480, "yuv420p"
-        video.profile = "Baseline"
-        audio = output.add_stream("libopus", rate=48000, layout="stereo")
-        begun = time.monotonic()
-        for number in range(RATE * SECONDS):
-            picture = av.VideoFrame.from_ndarray(
-                np.full((720, 640), number, np.uint8), format="yuv420p"
-            )
-            picture.pts = number
-            output.mux(video.encode(picture))
-            for half in range(2):
-                sound = av.AudioFrame.from_ndarray(
-                    np.zeros((1, 2 * 800), np.int16), format="s16", layout="stereo"
-                )
-                sound.sample_rate = 48000
-                sound.pts = number * 1600 + half * 800
-                output.mux(audio.encode(sound))
-            time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+async def publish(url: str, options: dict[str, str]) -> None:
+    """Send pictures and silence, and end."""
+    words = [f"{name}={value}" for name, value in options.items()]
+    process = await asyncio.create_subprocess_exec(sys.executable, whip_muxer.__file__, url, *words)
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 # Which side begins the DTLS handshake is FFmpeg's to say.
@@ -77,11 +64,11 @@ async def test_the_peer_records_what_it_sends(tmp_path: Path, options: dict[str,
     record = tmp_path / "received.mp4"
     arguments = ("--answer", "--port", "0", "--publish-token", TOKEN, "--record", str(record))
     async with running_peer(*arguments, ready=re.compile(r"Send to (http\S+)")) as peer:
-        options = options | make_certificate(tmp_path)
-        await asyncio.to_thread(publish, peer.url, options)
+        options = {"authorization": TOKEN, **options, **make_certificate(tmp_path)}
+        await publish(peer.url, options)
         await peer.logged("is over")
         assert await peer.leave() == 0
     with av.open(record) as container:
         assert {stream.type for stream in container.streams} == {"audio", "video"}
         pictures = sum(1 for _ in container.decode(video=0))
-    assert pictures > RATE * SECONDS // 2
+    assert pictures > whip_muxer.RATE * whip_muxer.SECONDS // 2
