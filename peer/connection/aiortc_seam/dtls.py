@@ -31,9 +31,10 @@ MAX_SOURCES = 256
 """Synchronisation sources of the other side that are listened to: a track has two, and each is
 remembered."""
 FLIGHT_REPEATS = (0.05, 0.1, 0.2, 0.4)
-"""Seconds between repetitions of what is not answered in the handshake: the other side may not
-listen yet, or a packet is lost, and OpenSSL waits for a second, where browsers wait for 50 ms. Who
-has heard it takes no notice of it: of a server's last words only OpenSSL makes sure."""
+"""Seconds between repetitions of what a side says first in the handshake and is not answered: the
+other side may not listen yet, or a packet is lost, and OpenSSL waits for a second, where browsers
+wait for 50 ms. Of what follows only OpenSSL makes sure: FFmpeg's whip, whose GnuTLS takes longer
+than that for its part, never ends a handshake in which a client's last words come twice."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class DtlsTransport(RTCDtlsTransport):
         super().__init__(ice, [own])  # type: ignore[arg-type]  # it uses what both have
         self._certificate = certificate
         self._streams: dict[int, StreamFeedback] = {}
+        self._has_spoken = False
         self._repeating: asyncio.TimerHandle | None = None
         ice.take_first = self._take_rtcp
 
@@ -139,12 +141,14 @@ class DtlsTransport(RTCDtlsTransport):
         private = vars(self)
         private[_TX_BYTES] += len(data)
         private[_TX_PACKETS] += 1
-        if not self.encrypted:
+        self._stop_repeating()  # it was answered
+        if not self._has_spoken:
+            self._has_spoken = True
             self._repeat(data, FLIGHT_REPEATS)
 
     def _repeat(self, flight: bytes, delays: Sequence[float]) -> None:
         """Send a flight again, until there is another or the handshake is over."""
-        self._stop_repeating()
+        self._repeating = None
         if delays:
             loop = asyncio.get_running_loop()
             self._repeating = loop.call_later(delays[0], self._say_again, flight, delays[1:])

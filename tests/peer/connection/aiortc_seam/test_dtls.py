@@ -77,11 +77,11 @@ class Lossy(IceTransport):
             super().send_now(data)
 
 
-@pytest.mark.parametrize(("loser", "flight"), [("client", 0), ("server", 0), ("client", 1)])
-async def test_what_is_lost_of_the_handshake_is_said_again(loser: str, flight: int) -> None:
+@pytest.mark.parametrize("loser", ["client", "server"])
+async def test_what_a_side_says_first_in_the_handshake_is_said_again(loser: str) -> None:
     """The other side may not listen yet, or the packet is gone, and OpenSSL waits for a second."""
     ices = {"client": Lossy(), "server": Lossy()}
-    ices[loser].lost = range(flight, flight + 2)
+    ices[loser].lost = range(2)
     async with connected_ice(*ices.values()):
         sides = {role: DtlsTransport(ice, new_certificate()) for role, ice in ices.items()}
         for role, side in sides.items():
