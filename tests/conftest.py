@@ -6,34 +6,38 @@ A test takes `chromium` or `firefox` (or `browser` for both in turn) and opens p
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_asyncio
 
 from .e2e import browsers
-from .e2e.browsers import Browser, BrowserMissing
+from .e2e.browsers import Browser, BrowserMissing, Launch
+
+
+@contextlib.asynccontextmanager
+async def started(launch: Launch, names: Sequence[str], package: str) -> AsyncIterator[Browser]:
+    """A browser; a test is skipped where it is not installed."""
+    try:
+        browsers.find(names, package)
+    except BrowserMissing as missing:
+        pytest.skip(str(missing))
+    async with launch() as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    try:
-        browsers.find(browsers.CHROMIUM_NAMES, "chromium")
-    except BrowserMissing as missing:
-        pytest.skip(str(missing))
-    async with browsers.chromium() as browser:
+    async with started(browsers.chromium, browsers.CHROMIUM_NAMES, "chromium") as browser:
         yield browser
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def firefox() -> AsyncIterator[Browser]:
-    try:
-        browsers.find(browsers.FIREFOX_NAMES, "firefox-esr")
-    except BrowserMissing as missing:
-        pytest.skip(str(missing))
-    async with browsers.firefox() as browser:
+    async with started(browsers.firefox, browsers.FIREFOX_NAMES, "firefox-esr") as browser:
         yield browser
 
 

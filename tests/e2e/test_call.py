@@ -17,7 +17,7 @@ from signaling import (
     generate_token,
 )
 
-from .browsers import Browser
+from .browsers import Browser, Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -66,12 +66,19 @@ async def ended(track: RemoteTrack) -> None:
             await event.wait()
 
 
+async def calling(browser: Browser, url: str, message: str) -> Page:
+    """A page that has been told to call, once it says this."""
+    page = await browser.open(url)
+    await page.wait_for("!document.getElementById('call').hidden")
+    await page.evaluate(CLICK)
+    await page.wait_for(f"{MESSAGE} === '{message}'")
+    return page
+
+
 async def test_a_browser_calls_and_hangs_up(browser: Browser) -> None:
     async with called() as side:
-        page = await browser.open(side.url(side.server.config.publish_token))
-        await page.wait_for("!document.getElementById('call').hidden")
-        await page.evaluate(CLICK)
-        await page.wait_for(f"{MESSAGE} === 'You are on the air'")
+        url = side.url(side.server.config.publish_token)
+        page = await calling(browser, url, "You are on the air")
         async with asyncio.timeout(10):
             tracks = [await side.tracks.get() for _ in range(2)]
             for track in tracks:
@@ -93,10 +100,8 @@ async def test_a_browser_calls_and_hangs_up(browser: Browser) -> None:
 
 async def test_who_is_called_leaves(browser: Browser) -> None:
     async with called() as side:
-        page = await browser.open(side.url(side.server.config.publish_token))
-        await page.wait_for("!document.getElementById('call').hidden")
-        await page.evaluate(CLICK)
-        await page.wait_for(f"{MESSAGE} === 'You are on the air'")
+        url = side.url(side.server.config.publish_token)
+        page = await calling(browser, url, "You are on the air")
     await page.wait_for("document.getElementById('own').srcObject === null")
     assert await page.evaluate(MESSAGE) == "The other side has hung up."
     await page.close()
@@ -104,10 +109,8 @@ async def test_who_is_called_leaves(browser: Browser) -> None:
 
 async def test_who_may_only_watch_is_told_so(chromium: Browser) -> None:
     async with called() as side:
-        page = await chromium.open(side.url(side.server.config.token))
-        await page.wait_for("!document.getElementById('call').hidden")
-        await page.evaluate(CLICK)
-        await page.wait_for(f"{MESSAGE} === 'The token does not let you call.'")
+        url = side.url(side.server.config.token)
+        page = await calling(chromium, url, "The token does not let you call.")
         assert await page.evaluate("document.getElementById('own').srcObject") is None
         assert page.errors == []
         await page.close()

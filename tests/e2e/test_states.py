@@ -210,58 +210,55 @@ async def test_a_room_is_seen_by_who_is_in_it(chromium: Browser, studio: Studio)
         await outside.close()
 
 
-async def test_a_broken_socket_is_mended_unseen(browser: Browser, studio: Studio) -> None:
+@contextlib.asynccontextmanager
+async def by_relay(browser: Browser, studio: Studio) -> AsyncIterator[tuple[Relay, Page]]:
+    """A page whose socket goes by a relay."""
     relay = Relay(studio.server.port)
     await relay.start()
     try:
-        async with studio.on_the_air() as publisher:
-            address = studio.server.url.replace(str(studio.server.port), str(relay.port))
-            page = await live(browser, address)
-            await page.evaluate(DIARY)
-            [viewer] = publisher._viewers
-            relay.refuses = True
-            relay.cut()
-            await pictures(page, 30)
-            assert await page.evaluate("words") == []
-            # What happens meanwhile is told afterwards, and in the same session.
-            studio.backend.unplug("Cam A")
-            relay.accepted.clear()
-            relay.refuses = False
-            await relay.accepted.wait()
-            await says(page, "The camera is gone, waiting for it", "stale")
-            studio.backend.plug("Cam A")
-            await says(page, "Live", "fresh")
-            assert list(publisher._viewers) == [viewer]
-            assert await page.evaluate("diary") == ["video ended"]
-            await page.close()
+        address = studio.server.url.replace(str(studio.server.port), str(relay.port))
+        page = await live(browser, address)
+        await page.evaluate(DIARY)
+        yield relay, page
+        await page.close()
     finally:
         await relay.stop()
+
+
+async def test_a_broken_socket_is_mended_unseen(browser: Browser, studio: Studio) -> None:
+    async with studio.on_the_air() as publisher, by_relay(browser, studio) as (relay, page):
+        [viewer] = publisher._viewers
+        relay.refuses = True
+        relay.cut()
+        await pictures(page, 30)
+        assert await page.evaluate("words") == []
+        # What happens meanwhile is told afterwards, and in the same session.
+        studio.backend.unplug("Cam A")
+        relay.accepted.clear()
+        relay.refuses = False
+        await relay.accepted.wait()
+        await says(page, "The camera is gone, waiting for it", "stale")
+        studio.backend.plug("Cam A")
+        await says(page, "Live", "fresh")
+        assert list(publisher._viewers) == [viewer]
+        assert await page.evaluate("diary") == ["video ended"]
 
 
 async def test_a_socket_that_swallows_everything_is_replaced(
     chromium: Browser, studio: Studio
 ) -> None:
-    relay = Relay(studio.server.port)
-    await relay.start()
-    try:
-        async with studio.on_the_air() as publisher:
-            address = studio.server.url.replace(str(studio.server.port), str(relay.port))
-            page = await live(chromium, address)
-            await page.evaluate(DIARY)
-            [viewer] = publisher._viewers
-            relay.up_swallowed = relay.down_swallowed = True
-            relay.accepted.clear()
-            studio.backend.unplug("Cam A")
-            # As when a computer comes into another network.
-            await page.evaluate("(dispatchEvent(new Event('online')), null)")
-            await relay.accepted.wait()
-            relay.up_swallowed = relay.down_swallowed = False
-            await says(page, "The camera is gone, waiting for it", "stale")
-            await page.wait_for('diary.includes("video ended")')
-            assert list(publisher._viewers) == [viewer]
-            await page.close()
-    finally:
-        await relay.stop()
+    async with studio.on_the_air() as publisher, by_relay(chromium, studio) as (relay, page):
+        [viewer] = publisher._viewers
+        relay.up_swallowed = relay.down_swallowed = True
+        relay.accepted.clear()
+        studio.backend.unplug("Cam A")
+        # As when a computer comes into another network.
+        await page.evaluate("(dispatchEvent(new Event('online')), null)")
+        await relay.accepted.wait()
+        relay.up_swallowed = relay.down_swallowed = False
+        await says(page, "The camera is gone, waiting for it", "stale")
+        await page.wait_for('diary.includes("video ended")')
+        assert list(publisher._viewers) == [viewer]
 
 
 async def test_a_place_that_is_taken_is_waited_for(browser: Browser, studio: Studio) -> None:
