@@ -50,9 +50,14 @@ install_packages() {
         return 1
     fi
     say "$purpose: installing ${missing[*]}"
-    # Another package manager may be at work on a machine that has just started.
-    apt-get -q -o DPkg::Lock::Timeout=120 update >/dev/null \
-        && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 install \
-            --no-install-recommends "${missing[@]}" >/dev/null \
-        || { say "$purpose: could not install ${missing[*]}"; return 1; }
+    # Another package manager may be at work on a machine that has just started; and of these calls,
+    # which may be made side by side, one at a time.
+    {
+        flock 9
+        { [ -n "${packages_known:-}" ] || apt-get -q -o DPkg::Lock::Timeout=120 update >/dev/null; } \
+            && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 install \
+                --no-install-recommends "${missing[@]}" >/dev/null \
+            || { say "$purpose: could not install ${missing[*]}"; return 1; }
+    } 9< pyproject.toml
+    packages_known=yes
 }
