@@ -108,7 +108,7 @@ class Adaptation:
             trips.append(round_trip)
             self._quickest = min(self._quickest, round_trip)
         delay = min(trips) - self._quickest if len(trips) == ROUND_TRIPS else 0.0
-        self._signs = replace(self._signs, heard_at=time.monotonic(), delay=delay)
+        self._signs = replace(self._signs, delay=delay)
 
     # What follows.
 
@@ -144,7 +144,9 @@ class Adaptation:
         if choice.probe is not before.probe is None and len(_probed) >= MOST_PROBES:
             choice = replace(choice, probe=None)  # at the next look, perhaps
         self._chosen(choice, conditions)
-        if nominal_bitrate and choice.rung >= before.rung:
+        if not nominal_bitrate:
+            self.aim = None
+        elif choice.rung >= before.rung:
             aim = nominal_bitrate if self.aim is None else self.aim
             aim = next_bitrate(aim, nominal_bitrate, conditions, choice.quickest)
             self.aim = aim if aim < nominal_bitrate else None
@@ -175,7 +177,9 @@ class Adaptation:
         )
         rate = probe.bitrate(now) / 8
         self._owed += rate * elapsed - (octets - self._stepped_octets)
-        self._owed = min(self._owed, rate * MOST_AT_ONCE)
+        if self._owed > rate * MOST_AT_ONCE:
+            self._owed = rate * MOST_AT_ONCE
+            self._signs = replace(self._signs, short_at=now)
         self._stepped_at, self._stepped_octets, self._stepped_packets = now, octets, packets
         self._chosen(after_signs(self._choice, self._signs, now), self._signs)
         return max(0.0, self._owed) if self.is_probing else 0.0

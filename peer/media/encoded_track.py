@@ -102,3 +102,7 @@ class EncodedTrack(aiortc.MediaStreamTrack):
     def source_failed(self, error: Exception) -> None:
         """The track has failed: end."""
         self.stop()
+
+    def given_up(self, error: Exception) -> None:
+        """A packet could not be made: end."""
+        self.stop()

@@ -37,11 +37,13 @@ class Viewer(Protocol):
     def source_failed(self, error: Exception) -> None:
         """Reading or encoding the track has failed, and it will be black from now on."""
 
+    def given_up(self, error: Exception) -> None:
+        """It has failed itself, and is to have itself removed."""
+
 
 class FanOut:
     """The viewers of one encoder. No queue grows: of a large picture, what has not been sent when
     the next one is there goes out at once; on narrow ways, what has not been after a while.
-
     """
 
     def __init__(self, *, narrow: bool = False) -> None:
@@ -52,7 +54,6 @@ class FanOut:
         self.viewers: list[Viewer] = []
         """Who gets everything that is sent."""
         self._late: dict[Viewer, asyncio.Task[None]] = {}
-        self._given_up: set[Viewer] = set()
         self._group: list[EncodedFrame] = []
         self._waiting: deque[Burst] = deque()
         self._pacing: asyncio.TimerHandle | None = None
@@ -67,6 +68,11 @@ class FanOut:
         """Whether there is something that who joins can begin with."""
         return bool(self._group)
 
+    @property
+    def age(self) -> float:
+        """Seconds since the newest of that was captured."""
+        return time.monotonic() - self._group[-1].at if self._group else 0.0
+
     def add(self, viewer: Viewer) -> bool:
         """Send to this viewer too, first what is kept; returns whether it needs a key frame."""
         if self._group:
@@ -79,8 +85,6 @@ class FanOut:
         """Send it no more."""
         if (task := self._late.pop(viewer, None)) is not None:
             task.cancel()
-        elif viewer in self._given_up:
-            self._given_up.remove(viewer)
         else:
             self.viewers.remove(viewer)
 
@@ -128,8 +132,10 @@ class FanOut:
             self._group = []  # what is longer is no help
 
     def forget(self) -> None:
-        """Keep nothing: who joins gets a key frame."""
+        """Keep nothing, and let nothing wait for who joins: he gets a key frame."""
         self._group = []
+        while self._waiting:
+            self._deliver(self._waiting.popleft())
 
     def close(self) -> None:
         """Send no more."""
@@ -157,11 +163,9 @@ class FanOut:
 
     def _give_up(self, viewer: Viewer, error: Exception) -> None:
         """Whatever is wrong with one viewer is no reason to fail all others."""
-        logger.error("a viewer cannot be sent to any more", exc_info=error)
-        if self._late.pop(viewer, None) is None:
-            self.viewers.remove(viewer)
-        self._given_up.add(viewer)
-        viewer.source_failed(error)
+        logger.error("a viewer cannot be sent to", exc_info=error)
+        if viewer in self.viewers or viewer in self._late:
+            viewer.given_up(error)
 
     async def _catch_up(self, viewer: Viewer) -> None:
         try:
@@ -182,5 +186,6 @@ class FanOut:
                 for burst in group[position].bursts(BURST):
                     burst.sent_at = time.monotonic()
                     viewer.deliver(burst)
+                    burst.batches.clear()
                 position += 1
             await asyncio.sleep(BURST_INTERVAL)

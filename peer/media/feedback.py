@@ -1,6 +1,7 @@
 """What a viewer says of the streams that it gets: RTCP, taken apart as it comes (pure)."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from struct import Struct, iter_unpack
 from typing import NamedTuple, Protocol
 
@@ -20,6 +21,8 @@ _BLOCK = Struct("!6I")  # RFC 3550 6.4.1
 _SOURCES = Struct("!II")  # who says it, and of which stream
 _SENDER_INFORMATION = 20
 _VERSION, _PADDED, _COUNT = 2, 0x20, 0x1F
+MOST_MISSED = 256
+"""Packets that are told of at once: who misses more needs a key frame, and may do it on purpose."""
 _NACK_BITS = 16
 """Packets after the first that one entry of a NACK can name (RFC 4585 6.2.1)."""
 
@@ -111,7 +114,7 @@ def _tell_feedback(
     stream = streams.get(_SOURCES.unpack_from(data, body)[1])
     if kind == RTCP_RTPFB:
         if format == RTCP_RTPFB_NACK and stream is not None:
-            stream.missed(list(_missed(data[control:end])))
+            stream.missed(list(islice(_missed(data[control:end]), MOST_MISSED)))
     elif format == RTCP_PSFB_PLI:
         if stream is not None:
             stream.picture_lost()

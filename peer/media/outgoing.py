@@ -67,9 +67,14 @@ class _Feed:
             stream._consider(self, burst)
 
     def interrupted(self) -> None:
-        self._stream._flowing = None
+        if self._stream._flowing is self:
+            self._stream._flowing = None
 
     def source_failed(self, error: Exception) -> None:
+        self._stream._source_failed(error)
+
+    def given_up(self, error: Exception) -> None:
+        self._stream._drop_feeds()
         self._stream._source_failed(error)
 
     def close(self) -> None:
@@ -137,12 +142,12 @@ class OutgoingStream:
             self._drop_feeds()  # what comes out of them is of the other codec
         self._codec, self._parameters = parameters.codec, parameters
         self._sending = True
+        self._end_head_start()  # there is another to come
         waits = self._feed is not None and self._feed.begun and self._flowing is None
         self._choose()
-        if waits:
+        feed = self._feed
+        if waits or (feed is not None and not feed.begun and not feed.encoder.has_beginning):
             self._ask_for_keyframe()
-        elif self._feed is not None and not self._feed.begun:
-            self._feed.encoder.prepare()
 
     def pause(self) -> None:
         """Send nothing, until `start()`."""
@@ -268,7 +273,7 @@ class OutgoingStream:
                 self._feed, self._next_feed = feed, None
             self._flowing = feed
             self._send(burst)
-        elif self._flowing is None:
+        elif self._flowing is None or feed is self._next_feed:
             self._ask_for_keyframe()
 
     def _send(self, burst: Burst) -> None:
@@ -279,14 +284,14 @@ class OutgoingStream:
             self._report()
 
     def _report(self) -> None:
-        self._sender.report()
-        if self.kind == "video":
-            self._adapt()
         self._reports += 1
         interval = REPORT_INTERVAL * min(self._reports, SETTLED_REPORTS[self.kind])
         self._report_timer = asyncio.get_running_loop().call_later(
             interval * random.uniform(0.5, 1.5), self._report
         )
+        self._sender.report()
+        if self.kind == "video":
+            self._adapt()
 
     def _adapt(self) -> None:
         feed, sender = self._feed, self._sender

@@ -83,9 +83,7 @@ class PacketSender:
         """
         transport, form = self._transport, self._form
         if form.trailer != transport.trailer:
-            form = self._form = packet_form(
-                form.payload_type, form.mid, form.extensions, transport.trailer
-            )
+            form = self._fit()
         if burst.first == 0:
             self._begin(burst.frame, burst.sent_at)
         batch = burst.batches.get(form)
@@ -103,6 +101,12 @@ class PacketSender:
         self.header_octets += batch.header_octets
         self.whole_frames += burst.last
         return True
+
+    def _fit(self) -> PacketForm:
+        """The form with the room that the transport's protection needs."""
+        form, trailer = self._form, self._transport.trailer
+        self._form = packet_form(form.payload_type, form.mid, form.extensions, trailer)
+        return self._form
 
     def _begin(self, frame: EncodedFrame, now: float) -> None:
         timestamp = (frame.timestamp + self._timestamp_offset) & _MASK_32
@@ -138,7 +142,7 @@ class PacketSender:
         batch = self._retransmission(sequence_number, lost)
         if batch is None:
             # To the last bit what it was: SRTP encrypts it with the same numbers once more.
-            batch = PacketBatch(lost.burst.once_more(lost.index), self._form)
+            batch = PacketBatch(lost.burst.once_more(lost.index), self._fit())
             batch.stamp(sequence_number, lost.timestamp, self._ssrc)
         if not transport.send_rtp(batch):
             return False
@@ -153,7 +157,7 @@ class PacketSender:
             return None
         burst = lost.burst.once_more(lost.index, pack("!H", sequence_number))
         burst.sent_at = time.monotonic()  # by which viewers see how long packets take
-        form = replace(self._form, payload_type=parameters.rtx_payload_type)
+        form = replace(self._fit(), payload_type=parameters.rtx_payload_type)
         batch = PacketBatch(burst, form)
         self._rtx_sequence_number = batch.stamp(
             self._rtx_sequence_number, lost.timestamp, parameters.rtx_ssrc

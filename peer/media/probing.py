@@ -16,8 +16,9 @@ GROWTH = 1.4
 _RATE = math.log(GROWTH)
 HOLD = 1.0
 """Seconds for which all must be well with the most that is sent."""
-LONGEST_HOLD = 4.0
-"""Seconds for which a viewer may say nothing; reports are a second and a half apart at most."""
+LONGEST_HOLD = 8.0
+"""Seconds for which a viewer may say nothing: browsers report each second, others each five, give
+or take a half (RFC 3550 6.2)."""
 _FALLING = 0.95
 """An estimate is falling when it is less than this part of the highest."""
 _FEW_LOST, _USUAL_LOSS = 3, 3.0
@@ -42,6 +43,8 @@ class Signs:
     """of so many."""
     delay: float = 0.0
     """Seconds by which round trips are longer now than the quickest."""
+    short_at: float = -math.inf
+    """When less could be sent than was meant to be."""
 
 
 @dataclass(frozen=True)
@@ -77,4 +80,5 @@ class Probe:
 
     def is_proven(self, signs: Signs, now: float) -> bool:
         """Whether the way has carried what is needed, as far as it isn't refuted."""
-        return now >= self.goal_at + HOLD and signs.heard_at > self.goal_at
+        full_since = max(self.goal_at, signs.short_at)
+        return now >= full_since + HOLD and signs.heard_at > self.goal_at

@@ -29,6 +29,9 @@ AFTER_RELAPSE, MOST_PATIENCE = 3.0, 60.0
 """The same after going up was too early, which everybody sees."""
 AFTERMATH = 1.5
 """Seconds after a probe that failed in which what a viewer says is about the probe."""
+FORGOTTEN = 0.02
+"""The part of the quickest round trip that gives way to the present one with each look: a way may
+become longer for good, and is then known within a minute."""
 RELAPSE = 15.0
 """Seconds after going up within which congestion means that it was too early."""
 _LOSSY, _LOSSLESS = 0.1, 0.02
@@ -107,7 +110,8 @@ def next_choice(
     """
     round_trip, quickest = conditions.round_trip, choice.quickest
     if round_trip is not None:
-        quickest = round_trip if quickest is None else min(quickest, round_trip)
+        before = round_trip if quickest is None else quickest
+        quickest = min(round_trip, before + FORGOTTEN * (round_trip - before))
     choice = replace(choice, quickest=quickest)
     if choice.rung >= rungs:
         return _moved(choice, rungs - 1, now)
@@ -132,6 +136,8 @@ def next_choice(
             return choice
         if needed is None:
             return _moved(choice, choice.rung - 1, now)
+        if conditions.sent <= 0:
+            return choice  # there is nothing to repeat
         return replace(choice, probe=_probe(choice, conditions, now, needed))
     if choice.went_up and since >= MOST_PATIENCE:
         return replace(choice, patience=PATIENCE)  # it was right to go up

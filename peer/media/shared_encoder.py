@@ -40,6 +40,9 @@ _DEFAULT_SIZE = (640, 480)
 KEPT_PICTURES = 10
 """Since a key frame, for who joins: sent at once, they spare everybody another key frame. More
 would be a flood for the way to him."""
+KEPT_FOR = 0.5
+"""Seconds for which the last picture is kept for who is about to join, where nobody watches: he is
+to see what is, and not what was."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,15 @@ class SharedEncoder:
         if self._task is None:
             self._task = self._loop.create_task(self._run())
         if self._fan_out.empty:
-            self.prepare()
+            self._prepare()
 
-    def prepare(self) -> None:
-        """Have a key frame at hand for who is about to be added."""
-        if not self._fan_out.keeps and not self._making_keyframe:
+    @property
+    def has_beginning(self) -> bool:
+        """Whether there is something to begin with for who is added now, or is about to be."""
+        return self._fan_out.keeps or self._making_keyframe
+
+    def _prepare(self) -> None:
+        if not self.has_beginning:
             self.request_keyframe()
 
     def add(self, viewer: Viewer) -> None:
@@ -146,6 +153,9 @@ class SharedEncoder:
             self._loop.call_soon(viewer.source_failed, self._error)
         self.expect(viewer)
         self._expected.remove(viewer)
+        is_past = self._shows_nothing() and not self._blanks
+        if is_past or (self._fan_out.empty and self._fan_out.age > KEPT_FOR):
+            self._fan_out.forget()
         if self._fan_out.add(viewer) and not self._making_keyframe:
             self.request_keyframe()
 
@@ -159,7 +169,7 @@ class SharedEncoder:
         if not self._fan_out.empty:
             return
         if self._expected:
-            self.prepare()
+            self._prepare()
         else:
             _encoders.get(self._track, {}).pop(self.encoding, None)
             self._stop()
@@ -220,25 +230,29 @@ class SharedEncoder:
             if isinstance(media, Packet):
                 self._pass_on(media, at)
             elif isinstance(media, VideoFrame):
-                await self._encode_picture(media, at)
+                await self._encode_picture(media, at, is_live=True)
             else:
                 await self._encode_sound(media, at)
 
     def _is_idle(self) -> bool:
         """Whether the track shows nothing, which has been sent often enough."""
-        track = self._track
-        if not isinstance(track, MediaStreamTrack) or (track.enabled and not track.muted):
+        if not self._shows_nothing():
             self._blanks = 0
             return False
         self._blanks += 1
         if self._blanks == 1:
             self._fan_out.forget()  # who joins from now on sees nothing of before
-        if self._blanks <= _BLANKS_SENT[track.kind]:
+        if self._blanks <= _BLANKS_SENT[self._track.kind]:
             return False
-        if track.kind == "audio":
+        if self._video is None:
             return True
         interval = max(1, round(BLACK_INTERVAL * self._nominal_rate()))
         return self._blanks % interval != 0 and not self._keyframe_is_due()
+
+    def _shows_nothing(self) -> bool:
+        """Whether what comes from the track from now on is black, or silence."""
+        track = self._track
+        return isinstance(track, MediaStreamTrack) and (not track.enabled or track.muted)
 
     def _is_surplus(self, media: Media, at: float) -> bool:
         """Whether a picture is one too many for the frame rate that is asked for."""
@@ -253,6 +267,9 @@ class SharedEncoder:
         """Whether all is ready for the first viewer, and nobody watches yet."""
         if isinstance(media, Packet) or not self._fan_out.empty:
             return False
+        if self._fan_out.age > KEPT_FOR:
+            self._fan_out.forget()
+            self.request_keyframe()
         return isinstance(media, AudioFrame) or self._fan_out.keeps
 
     def _settings(self) -> MediaTrackSettings:
@@ -291,7 +308,7 @@ class SharedEncoder:
         frame = self._send(data, payloads, timestamp, at, keyframe=keyframe, size=self._size)
         self._fan_out.keep(frame)
 
-    async def _encode_picture(self, frame: VideoFrame, at: float) -> None:
+    async def _encode_picture(self, frame: VideoFrame, at: float, *, is_live: bool = False) -> None:
         assert self._video is not None
         keyframe = self._keyframe_is_due() or self._passing
         if self._passing:
@@ -314,8 +331,9 @@ class SharedEncoder:
         finally:
             self._making_keyframe = False
         self._size = (frame.width, frame.height)
-        if encoded is None:
-            if keyframe:
+        is_past = is_live and self._shows_nothing() and not self._blanks
+        if encoded is None or is_past:
+            if keyframe or is_past:
                 self.request_keyframe()
             return
         picture, payloads = encoded

@@ -34,6 +34,8 @@ _SEGMENT_SIZE = Struct("=H")
 _sendto, _sendmsg = socket.socket.sendto, socket.socket.sendmsg
 _protect = lib.srtp_protect
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
+# Some interfaces can't have datagrams cut for them.
+_UNCUT = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
 
 
 class SrtpTransport:
@@ -104,8 +106,7 @@ class SrtpTransport:
     def _recover(self, error: OSError, batch: PacketBatch) -> bool:
         if error.errno in _FULL:
             return False
-        if error.errno != errno.ECONNREFUSED:  # which is of an earlier datagram
-            # Some interfaces can't have datagrams cut for them.
+        if error.errno in _UNCUT:
             logger.debug("the kernel does not send several packets as one here: %s", error)
             self._segments = False
         return self._send_singly(batch)
@@ -131,7 +132,7 @@ class SrtpTransport:
                 self._count_secured(1, len(protected))
             else:
                 sender, address = self._path
-                _sendto(sender, protected, address)
+                sender.sendto(protected, address)
                 self._count(1, len(protected))
         except (pylibsrtp.Error, OSError) as error:  # the network's, or that there is none
             logger.debug("a report could not be sent: %s", error)

@@ -32,6 +32,9 @@ class Watching:
     def source_failed(self, error: Exception) -> None:
         raise AssertionError("it has not")
 
+    def given_up(self, error: Exception) -> None:
+        raise error
+
 
 def frame(
     number: int, packets: int = 1, *, keyframe: bool = False, at: float = 0.0
@@ -145,36 +148,53 @@ async def test_who_leaves_gets_no_more() -> None:
 class Broken(Watching):
     """Fails when it is sent something."""
 
-    def __init__(self) -> None:
+    def __init__(self, fan_out: FanOut) -> None:
         super().__init__()
+        self.fan_out = fan_out
         self.failures: list[Exception] = []
 
     def deliver(self, burst: Burst) -> None:
         raise RuntimeError("this one only")
 
-    def source_failed(self, error: Exception) -> None:
+    def given_up(self, error: Exception) -> None:
         self.failures.append(error)
+        self.fan_out.remove(self)
 
 
 async def test_a_viewer_that_fails_does_not_fail_the_others() -> None:
-    fan_out, broken, other = FanOut(), Broken(), Watching()
+    fan_out, other = FanOut(), Watching()
+    broken = Broken(fan_out)
     fan_out.add(broken)
     fan_out.add(other)
     fan_out.send(frame(1, keyframe=True), 1e6)
     fan_out.send(frame(2), 1e6)
     assert other.taken == [(1, 0), (2, 0)]
     assert [str(error) for error in broken.failures] == ["this one only"], "once"
-    fan_out.remove(broken)
     fan_out.remove(other)
     assert fan_out.empty
 
 
 async def test_a_viewer_that_fails_while_it_catches_up_is_given_up() -> None:
-    fan_out, broken = FanOut(), Broken()
+    fan_out = FanOut()
+    broken = Broken(fan_out)
     fan_out.keep(frame(1, keyframe=True))
     fan_out.add(broken)
     async with asyncio.timeout(5):
         while not broken.failures:  # noqa: ASYNC110 - it is a matter of milliseconds
             await asyncio.sleep(0.001)
     assert fan_out.empty
-    fan_out.remove(broken)
+
+
+async def test_who_joins_gets_nothing_of_what_is_forgotten() -> None:
+    fan_out, one, other = FanOut(narrow=True), Watching(), Watching()
+    fan_out.add(one)
+    old = frame(1, 3 * NARROW_BURST, keyframe=True)
+    fan_out.send(old, 1e6)
+    fan_out.keep(old)
+    fan_out.forget()
+    assert not fan_out.keeps
+    assert fan_out.add(other), "it needs a key frame"
+    await asyncio.sleep(0)
+    assert one.taken == [(1, 0), (1, NARROW_BURST), (1, 2 * NARROW_BURST)]
+    assert other.taken == []
+    fan_out.close()

@@ -517,8 +517,12 @@ async def test_a_viewer_whose_way_is_narrow_gets_smaller_pictures_and_the_others
         statistics = one.stream.statistics
         assert (statistics.rung, statistics.qualityLimitationReason) == (1, "bandwidth")
         assert other.stream.statistics.rung == 0
-        one.stream.estimated(50_000_000)
-        await picture_that(one, lambda frame: frame.width == 640)
+
+        def is_large(frame: Any) -> bool:
+            one.stream.estimated(50_000_000)  # as a viewer says again and again
+            return bool(frame.width == 640)
+
+        await picture_that(one, is_large)
     numbers = [packet.sequence_number for packet in wire.packets if packet.ssrc == SSRC]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
