@@ -10,6 +10,7 @@ from peer.media.adaptation import LATE, MOST_PROBES, STEP, Adaptation
 from peer.media.capture_time import ntp_time
 from peer.media.feedback import ReportBlock
 from peer.media.lateness import BEAT, REMEMBERED, Lateness, lateness
+from peer.media.rungs import Choice
 
 SIZE = (1280, 720)
 QUICK, SLOW = 0.02, 0.45
@@ -54,6 +55,17 @@ async def test_a_round_trip_that_is_long_is_congestion() -> None:
 
 async def test_a_round_trip_that_this_process_has_made_long_is_not() -> None:
     assert await rung_after(Adaptation(), SLOW, busy=True) == 0
+
+
+async def test_a_full_size_that_was_tried_is_paced_as_others_are() -> None:
+    adaptation = Adaptation()
+    adaptation._choice = Choice(rung=1, changed_at=0.0, good_since=0.0)
+    adaptation.look(0, SIZE, 0)
+    for number in range(3):
+        adaptation.estimated(90_000_000)
+        await asyncio.sleep(0.01)
+        adaptation.look(1000 * number, SIZE, 0)  # of an encoder whose bitrate is what it is
+    assert (adaptation.rung, adaptation.aim) == (0, None)
 
 
 async def test_lateness_is_known_before_its_timer_is_heard(watched: Lateness) -> None:

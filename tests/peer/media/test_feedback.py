@@ -22,7 +22,7 @@ from aiortc.rtp import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.media.feedback import ReportBlock, take_apart
+from peer.media.feedback import MOST_MISSED, ReportBlock, take_apart
 
 OURS, OTHER, THEIRS = 7, 8, 1
 
@@ -90,6 +90,15 @@ def test_what_is_missed_goes_on_after_the_last_number() -> None:
     data = bytearray(bytes(packet))
     data[1] = 205  # the same form, and aiortc writes no wrap
     assert heard(bytes(data)) == [("missed", [0xFFFF, 0, 1])]
+
+
+def test_a_flood_of_what_is_missed_is_not_listened_to() -> None:
+    packet = bytearray(
+        bytes(RtcpPsfbPacket(RTCP_RTPFB_NACK, THEIRS, OURS, b"\x01\0\xff\xff" * 360))
+    )
+    packet[1] = 205
+    [(_, missed)] = heard(bytes(packet))
+    assert len(missed) == MOST_MISSED
 
 
 def test_full_intra_requests_name_their_streams() -> None:

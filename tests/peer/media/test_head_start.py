@@ -10,7 +10,7 @@ import pytest
 from peer import MediaStreamTrack
 from peer.media import outgoing
 from peer.media.outgoing import OutgoingStream
-from peer.media.shared_encoder import KEPT_PICTURES, SharedEncoder, _encoders
+from peer.media.shared_encoder import KEPT_FOR, KEPT_PICTURES, SharedEncoder, _encoders
 
 from .loopback import Viewer, parameters, viewer
 from .test_outgoing import is_black, picture_that, until, watch
@@ -156,6 +156,51 @@ async def test_who_joins_a_track_that_is_disabled_sees_nothing_of_before(
         await picture_that(one, is_black)
         await watch(other, camera)
         assert is_black(await other.frame())
+
+
+async def test_who_joins_as_a_track_is_disabled_sees_nothing_of_before(
+    camera: MediaStreamTrack,
+) -> None:
+    async with viewer(parameters()) as one, viewer(parameters()) as other:
+        await watch(one, camera)
+        await until(lambda: encoder_of(one.stream)._fan_out.keeps)
+        camera.enabled = False
+        await watch(other, camera)  # before the first black picture has been read
+        assert is_black(await other.frame())
+
+
+async def test_what_is_kept_for_who_is_expected_is_never_old(camera: MediaStreamTrack) -> None:
+    async with viewer(parameters()) as one:
+        set_ready(one, False)
+        await watch(one, camera)
+        fan_out = encoder_of(one.stream)._fan_out
+        await until(lambda: fan_out.keeps)
+        [kept] = fan_out._group
+        await until(lambda: fan_out.keeps and fan_out._group[0] is not kept)
+        assert fan_out._group[0].at - kept.at > KEPT_FOR / 2, "but not for each picture"
+
+
+async def test_one_who_fails_begins_anew_when_started_again(
+    camera: MediaStreamTrack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with viewer(parameters()) as one, viewer(parameters()) as other:
+        await watch(one, camera)
+        await watch(other, camera)
+        assert await one.number() is not None
+
+        def fails(burst: Any) -> bool:
+            raise RuntimeError("once")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one.stream._sender, "send", fails)
+            await until(lambda: bool(one.failures))
+        assert [str(error) for error in one.failures] == ["once"]
+        assert one.stream._feed is None
+        one.stream.start(parameters())
+        before = other.stream.statistics.framesSent
+        assert await one.number() is not None
+        await until(lambda: other.stream.statistics.framesSent > before)
+        assert not other.failures
 
 
 async def test_who_comes_to_an_idle_camera_need_not_wait_for_its_next_picture(

@@ -98,6 +98,13 @@ def test_losses_that_are_not_usual_do() -> None:
     assert not follow(Probe(0.0, 7e5, 2.2e6), 1e7, loss=0.3)[0]
 
 
+def test_what_was_not_sent_proves_nothing() -> None:
+    probe = Probe(0.0, 7e5, 1e6)
+    found = Signs(heard_at=probe.goal_at + HOLD, short_at=probe.goal_at + 0.5)
+    assert not probe.is_proven(found, found.heard_at)
+    assert probe.is_proven(found, found.short_at + HOLD)
+
+
 @given(probes, signs, st.floats(0, 40))
 def test_nothing_is_proven_before_its_time(probe: Probe, found: Signs, now: float) -> None:
     if probe.is_proven(found, now):

@@ -177,6 +177,13 @@ def test_queues_are_noticed_before_packets_are_lost() -> None:
     assert run([(1, slow)] * 20) == [], "a long way is no queue"
 
 
+def test_a_way_that_becomes_longer_for_good_is_no_congestion_for_good() -> None:
+    short, long = (Conditions(2e6, 9e6, 9e6, 0.0, seconds) for seconds in (0.01, 0.35))
+    changes = run([(1, short)] * 20 + [(1, long)] * 180)
+    assert changes[0][1] > 0, "it looks like a queue at first"
+    assert changes[-1][1] == 0
+
+
 def test_the_first_try_comes_soon() -> None:
     bad, good = Conditions(2e6, 8e5, 8e5, 0.5), Conditions(7e5, 3e6)
     changes = run([(1, bad)] * 2 + [(1, good)] * 20)
