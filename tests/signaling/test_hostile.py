@@ -35,7 +35,7 @@ NOISE = [
     "[" * 100,
     "null",
 ]
-PLENTY = Limits(starts_per_address=10_000, messages=10_000, answer_timeout=0.05)
+PLENTY = Limits(starts_per_address=10_000, messages=10_000)
 
 
 @pytest.fixture
