@@ -23,6 +23,7 @@ let flow = null;
 let connected = false;
 // Whether a person wants no sound.
 let quiet = false;
+let refused = false; // by the browser, to begin with sound
 
 // What happens.
 
@@ -130,14 +131,15 @@ function producerButton(id) {
 
 // Sound: wanted, but browsers let a page begin with it only after a click.
 async function play() {
+  video.muted = quiet || refused;
   try {
-    if (!quiet) video.muted = false;
     await video.play();
   } catch (error) {
-    if (error.name !== "NotAllowedError") return; // another stream took its place
-    video.muted = true;
+    if (error.name !== "NotAllowedError" || refused) return; // another stream, or call, took its place
+    refused = true;
     element("sound-on").hidden = false;
-    await video.play();
+    await play();
+    return;
   }
   showSound();
 }
@@ -152,6 +154,7 @@ function showSound() {
 
 function toggleSound() {
   video.muted = quiet = !video.muted;
+  refused = false;
   showSound();
 }
 

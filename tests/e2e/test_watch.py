@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from . import browsers
 from .browsers import Browser, Page
 from .peers import running_peer
 
@@ -152,6 +153,21 @@ async def test_sound_off_and_on(chromium: Browser) -> None:
             muted = await page.evaluate('document.querySelector("video").muted')
             assert (await page.evaluate(pressed) == "true") is not muted
             assert muted is (state == "true")
+        await page.close()
+
+
+@pytest.mark.usefixtures("chromium")  # which says so where there is none
+async def test_a_browser_that_wants_a_click_before_sound_shows_the_picture_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = [one for one in browsers.CHROMIUM_ARGS if "autoplay" not in one]
+    monkeypatch.setattr(browsers, "CHROMIUM_ARGS", usual)
+    async with browsers.chromium() as strict, running_peer("--fake", "--port", "0") as peer:
+        page = await live(strict, peer.url)
+        assert (await pictures(page, 1))[0]["frame"] is not None
+        assert await page.evaluate('document.querySelector("video").muted')
+        assert await page.evaluate('!document.getElementById("sound-on").hidden')
+        assert page.errors == []
         await page.close()
 
 
