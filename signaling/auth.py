@@ -21,7 +21,9 @@ TOKEN_BYTES = 18  # 144 bits, 24 characters
 
 def generate_token() -> str:
     """A token that nobody guesses."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    # With a dash in front, a command line would take it for an option.
+    return generate_token() if token.startswith("-") else token
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,12 @@ from signaling.auth import Grant, Tokens
 from signaling.errors import OriginForbidden, Unauthorized, WrongHost
 
 
+def test_tokens_can_be_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter(["-taken-for-an-option", "fine"])
+    monkeypatch.setattr(auth.secrets, "token_urlsafe", lambda size: next(made))
+    assert auth.generate_token() == "fine"
+
+
 def test_tokens_are_long_and_differ() -> None:
     tokens = {auth.generate_token() for _ in range(100)}
     assert len(tokens) == 100
