@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .peers import running_peer
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PICTURES = (Path(__file__).parent / "pictures.js").read_text().rstrip().removesuffix(";")
+MARKS = (Path(__file__).parent / "marks.js").read_text().split("\n", 1)[1].rstrip().rstrip(";")
 
 
 async def live(browser: Browser, url: str) -> Page:
@@ -153,6 +155,19 @@ async def test_sound_off_and_on(chromium: Browser) -> None:
             muted = await page.evaluate('document.querySelector("video").muted')
             assert (await page.evaluate(pressed) == "true") is not muted
             assert muted is (state == "true")
+        await page.close()
+
+
+async def test_lips_move_with_what_they_say(chromium: Browser) -> None:
+    async with running_peer("--fake", "--port", "0") as peer:
+        page = await live(chromium, peer.url)
+        # Two reports of each stream are needed before a browser can match them.
+        await asyncio.sleep(4)
+        found = await page.evaluate(f"({MARKS})(6)")
+        late = [min((b - at for b in found["beeps"]), key=abs) for at in found["lights"]]
+        assert len(late) >= 4, found
+        # ITU-R BT.1359: sound that is early by 45 ms is noticed, or late by 125.
+        assert -45 < statistics.median(late) < 125, found
         await page.close()
 
 
