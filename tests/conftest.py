@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -16,6 +17,7 @@ import pytest_asyncio
 
 from .e2e import browsers
 from .e2e.browsers import Browser, BrowserMissing, Launch
+from .processes import send_signal
 
 
 @contextlib.asynccontextmanager
@@ -61,5 +63,5 @@ async def xvfb() -> AsyncIterator[str]:
     with os.fdopen(read) as numbers:
         number = await asyncio.to_thread(numbers.readline)
     yield f":{number.strip()}"
-    process.terminate()
+    send_signal(process, signal.SIGTERM)
     await process.wait()

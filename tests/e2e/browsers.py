@@ -34,7 +34,7 @@ Viewport = tuple[int, int]
 DESKTOP: Viewport = (1300, 800)
 PHONE: Viewport = (390, 844)
 
-WAIT_SECONDS = 15.0  # no page state that tests wait for takes longer, even on a busy machine
+WAIT_SECONDS = 30.0  # far more than any page state takes that tests wait for
 POLL_SECONDS = 0.03  # about every other frame: a state that is shown is not missed
 START_SECONDS = 60.0  # a cold Firefox with an empty profile needs up to 15 on two shared cores
 COMMAND_SECONDS = 40.0  # longer than the slowest load, shorter than a test's own time limit

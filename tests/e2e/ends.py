@@ -114,9 +114,10 @@ class Cell:
     def in_order(self, noted: Sequence[Noted]) -> list[Noted]:
         """What was noted, with the events of each step in the order of the table."""
         rest, ordered = list(noted), []
+        came = {what for what, _ in noted}
         for step in self.steps:
-            here, rest = rest[: len(step)], rest[len(step) :]
-            order = {what: number for number, what in enumerate(step)}
+            order = {what: number for number, what in enumerate(step) if what in came}
+            here, rest = rest[: len(order)], rest[len(order) :]
             ordered += sorted(here, key=lambda one: order.get(one[0], len(step)))
         return ordered + rest
 

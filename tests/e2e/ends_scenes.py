@@ -9,15 +9,17 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from peer import MediaStreamTrack
 from peer.capture.permissions import Permissions
-from peer.devices.media_source import media_source
+from peer.devices.media_file import MediaFile
 from peer.devices.virtual import VirtualBackend
 from signaling import PeerRole
 
+from ..processes import send_signal
 from . import browsers
 from .browsers import Browser, ChromiumPage, Page
 from .ends import Cell, Noted
@@ -27,6 +29,7 @@ from .ends_sides import (
     captured,
     connected,
     diary,
+    end,
     published,
     remote_page,
     serving_alone,
@@ -46,7 +49,7 @@ class Props:
 
     browsers: Mapping[str, Browser]
     clip: Path
-    """A few seconds without sound."""
+    """Moments without sound."""
     folder: Path
     """For files of theirs."""
 
@@ -96,16 +99,18 @@ async def a_camera(cell: Cell, props: Props) -> AsyncIterator[Scene]:
 
 @contextlib.asynccontextmanager
 async def a_file(cell: Cell, props: Props) -> AsyncIterator[Scene]:
-    async with (
-        captured(media_source(str(props.clip)), audio=False) as (_, stream),
-        published(stream) as url,
-    ):
+    source = MediaFile(props.clip, loop=True)
+    async with captured(source, audio=False) as (_, stream), published(stream) as url:
         ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         [track] = stream.getVideoTracks()
         assert isinstance(track, MediaStreamTrack)
         track.addEventListener("ended", lambda event: ended.set_result(time.time()))
-        async with _watched(cell, props, url, lambda: ended, kinds=["video"]) as scene:
-            assert not ended.done(), "the page watched before the end"
+
+        def act() -> Awaitable[float]:
+            end(source)
+            return ended
+
+        async with _watched(cell, props, url, act, kinds=["video"]) as scene:
             yield scene
 
 
@@ -135,7 +140,7 @@ async def a_process(cell: Cell, props: Props) -> AsyncIterator[Scene]:
     number = signal.SIGINT if cell.action == "Ctrl-C" else signal.SIGKILL
     async with (
         running_peer("--fake", "--port", "0", "--no-auth") as peer,
-        _watched(cell, props, peer.url, lambda: peer.process.send_signal(number)) as scene,
+        _watched(cell, props, peer.url, lambda: send_signal(peer.process, number)) as scene,
     ):
         yield scene
         assert await peer.process.wait() == (0 if number == signal.SIGINT else -number)
@@ -153,11 +158,11 @@ async def a_process_but_not_the_server(cell: Cell, props: Props) -> AsyncIterato
             while not any(server.hub.switchboard.listed(PeerRole.PRODUCER)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             [producer] = server.hub.switchboard.listed(PeerRole.PRODUCER)
-            async with _watched(cell, props, server.url, process.kill, producer.id) as scene:
+            act = partial(send_signal, process, signal.SIGKILL)
+            async with _watched(cell, props, server.url, act, producer.id) as scene:
                 yield scene
         finally:
-            if process.returncode is None:
-                process.kill()
+            send_signal(process, signal.SIGKILL)
             await process.wait()
 
 

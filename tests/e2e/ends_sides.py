@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from peer import MediaDevices, MediaStream
 from peer.capture.media_stream import MediaStreamTrackEvent
@@ -14,6 +15,7 @@ from peer.connection.events import RTCTrackEvent
 from peer.connection.perfect_negotiation import Negotiation
 from peer.connection.rtc_peer_connection import RTCPeerConnection
 from peer.devices.backend import Backend
+from peer.devices.media_file import MediaFile
 from peer.events import Event
 from peer.publisher import Publisher
 from signaling import LocalClient, PeerRole, ServerConfig, SignalingServer, SignalingSession
@@ -39,6 +41,12 @@ async def captured(
     finally:
         devices.end()
         await devices.closed()
+
+
+def end(file: MediaFile) -> None:
+    """Let a file that is played again and again be played to its end, and no more."""
+    reader: Any = file._reader
+    reader._loop = False
 
 
 async def remote_page(browser: Browser, url: str) -> Page:

@@ -1,5 +1,6 @@
-// When the virtual camera's light square and its beep begin on a page, in milliseconds of one clock.
-async (seconds) => {
+// When the virtual camera's light square and its beep begin on a page, in milliseconds of one clock,
+// until the square has lit up so many times.
+async (count) => {
   const video = document.querySelector("video");
   const context = new AudioContext();
   const analyser = context.createAnalyser();
@@ -21,15 +22,17 @@ async (seconds) => {
     const hertz = (crossings * context.sampleRate) / 2 / (samples.length - 1);
     note("beeps", hertz > 1200, performance.now()); // the beep has 1760, the tone less than half of it
   };
-  const look = (now, { expectedDisplayTime }) => {
+  const look = (resolve) => (now, { expectedDisplayTime }) => {
     painter.drawImage(video, 0, 0, canvas.width, canvas.height);
     const green = painter.getImageData(52, 36, 1, 1).data[1]; // amid the square
     note("lights", green > 215, expectedDisplayTime);
-    video.requestVideoFrameCallback(look);
+    resolve();
   };
   const listening = setInterval(listen, 4);
-  video.requestVideoFrameCallback(look);
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  while (found.lights.length < count) {
+    await new Promise((resolve) => video.requestVideoFrameCallback(look(resolve)));
+  }
   clearInterval(listening);
+  await context.close();
   return found;
 };

@@ -9,8 +9,10 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from ..processes import send_signal
+
 START_SECONDS = 30.0  # a cold interpreter on a busy machine; it takes one
-EXIT_SECONDS = 15.0
+EXIT_SECONDS = 30.0  # it takes less than one
 
 _ADDRESS = re.compile(r"Watch at (http\S+)")
 _CONTROL_ADDRESS = re.compile(r"Control at (http\S+)")
@@ -51,7 +53,7 @@ class PeerProcess:
 
     async def leave(self, number: int = signal.SIGINT) -> int:
         """Send a signal, and wait for the exit status."""
-        self.process.send_signal(number)
+        send_signal(self.process, number)
         async with asyncio.timeout(EXIT_SECONDS):
             status = await self.process.wait()
             await asyncio.gather(*self._readers)

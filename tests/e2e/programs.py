@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from ..peer.media import recordings
+from ..processes import send_signal
 from .peers import PeerProcess
 
 TOKEN = "0123456789abcdef"
@@ -47,9 +49,8 @@ async def program(
             assert await running.leave() == 0, list(running.log)
         assert not any("Traceback" in line for line in running.log), list(running.log)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        send_signal(process, signal.SIGKILL)
+        await process.wait()
         await asyncio.gather(*running._readers)
         process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves it to the collector
 

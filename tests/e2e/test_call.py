@@ -17,7 +17,7 @@ from signaling import (
     generate_token,
 )
 
-from .browsers import Browser, Page
+from .browsers import WAIT_SECONDS, Browser, Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -62,7 +62,7 @@ async def ended(track: RemoteTrack) -> None:
     event = asyncio.Event()
     track.addEventListener("ended", lambda _: event.set())
     if track.readyState == "live":
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await event.wait()
 
 
@@ -79,12 +79,12 @@ async def test_a_browser_calls_and_hangs_up(browser: Browser) -> None:
     async with called() as side:
         url = side.url(side.server.config.publish_token)
         page = await calling(browser, url, "You are on the air")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             tracks = [await side.tracks.get() for _ in range(2)]
             for track in tracks:
                 await track.recv()
         assert {track.kind for track in tracks} == {"audio", "video"}
-        assert await page.evaluate("document.getElementById('own').videoWidth > 0")
+        await page.wait_for("document.getElementById('own').videoWidth > 0")
         await page.evaluate(CLICK)
         for track in tracks:
             await ended(track)
@@ -92,7 +92,7 @@ async def test_a_browser_calls_and_hangs_up(browser: Browser) -> None:
         assert await page.evaluate(MESSAGE) == ""
         # And once more.
         await page.evaluate(CLICK)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await (await side.tracks.get()).recv()
         assert page.errors == []
         await page.close()

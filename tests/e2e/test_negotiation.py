@@ -11,7 +11,7 @@ from peer.connection.remote_track import RemoteTrack
 from peer.devices.virtual import VirtualBackend
 
 from .browser_session import Call, call
-from .browsers import Browser
+from .browsers import WAIT_SECONDS, Browser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -40,7 +40,7 @@ async def happens(track: RemoteTrack, name: str) -> None:
     event = asyncio.Event()
     track.addEventListener(name, lambda _: event.set())
     if not so():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await event.wait()
 
 
@@ -73,13 +73,13 @@ async def test_twenty_offers_by_turns(browser: Browser, stream: MediaStream) -> 
                 else "(peer.own.stop(), null)"
             )
             await ours.page.wait_for("peer.connection.signalingState === 'stable'")
-            await asyncio.wait_for(ours.negotiation.negotiate(), 10)
+            await asyncio.wait_for(ours.negotiation.negotiate(), WAIT_SECONDS)
             # This side, by the same.
             if turn % 2 == 0:
                 own = ours.connection.addTransceiver(audio, {"direction": "sendonly"})
             else:
                 own.stop()
-            await asyncio.wait_for(ours.negotiation.negotiate(), 10)
+            await asyncio.wait_for(ours.negotiation.negotiate(), WAIT_SECONDS)
             assert await ours.page.evaluate("peer.errors()") == []
         await ours.stable()
         await ours.plays()
@@ -155,13 +155,13 @@ async def test_what_the_browser_sends_is_muted_unmuted_and_ended(browser: Browse
             await asyncio.sleep(0.01)
         track = remote_track(ours, "video")
         await happens(track, "unmute")
-        assert (await asyncio.wait_for(track.recv(), 10)).width > 0
+        assert (await asyncio.wait_for(track.recv(), WAIT_SECONDS)).width > 0
         await ours.page.evaluate("(peer.connection.getTransceivers()[0].direction = 'inactive')")
         await happens(track, "mute")
         assert track.readyState == "live"
         await ours.page.evaluate("(peer.connection.getTransceivers()[0].direction = 'sendonly')")
         await happens(track, "unmute")
-        await asyncio.wait_for(track.recv(), 10)
+        await asyncio.wait_for(track.recv(), WAIT_SECONDS)
         await ours.page.evaluate("(peer.connection.getTransceivers()[0].stop(), null)")
         await happens(track, "ended")
         assert ours.connection.getTransceivers() == []
@@ -190,7 +190,7 @@ async def test_the_rest_goes_on_when_the_page_stops_what_carried_the_transport(
         )
         await ours.plays()
         arrived: list[int] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             for _ in range(20):  # more than were waiting to be read
                 arrived.append((await track.recv()).pts)
         assert arrived == sorted(arrived)
@@ -245,7 +245,7 @@ async def test_data_both_ways(browser: Browser) -> None:
         opened, heard = asyncio.Event(), asyncio.Event()
         channel.on("open", opened.set)
         channel.on("message", lambda message: heard.set())
-        await asyncio.wait_for(opened.wait(), 10)
+        await asyncio.wait_for(opened.wait(), WAIT_SECONDS)
         channel.send("hello")
         await ours.noted("message")
         await ours.page.evaluate(

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import shutil
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from ..processes import send_signal
 from .browsers import Browser, ChromiumPage
 from .peers import running_peer
-from .test_watch import PICTURES, pictures
+from .test_watch import PICTURES, readable
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -66,7 +68,7 @@ async def coturn(folder: Path) -> AsyncIterator[int]:
                 await asyncio.sleep(0.05)
         yield port
     finally:
-        process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
 
 
@@ -91,7 +93,7 @@ async def test_a_viewer_by_relay_alone(chromium: Browser, tmp_path: Path) -> Non
             await page.page.goto(peer.url)
             await page.wait_for('document.documentElement.dataset.state === "live"')
             await page.evaluate(PICTURES)
-            assert (await pictures(page, 3))[-1]["frame"] is not None
+            await readable(page)
             assert await page.evaluate(SELECTED) == "relay"
             [server] = await page.evaluate("connections.at(-1).servers")
             assert server["urls"] == f"turn:127.0.0.1:{port}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from signaling.limits import Limits
 from ..signaling.clients.relay import Relay
 from .browsers import Browser, Page
 from .peers import running_peer
-from .test_watch import live, pictures
+from .test_watch import live, pictures, readable
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -114,7 +115,7 @@ async def test_a_camera_that_is_covered_unplugged_and_back(
         assert await page.evaluate("document.getElementById('controls').inert")
         studio.backend.plug("Cam A")
         await says(page, "Live", "fresh")
-        assert (await pictures(page, 1))[0]["frame"] is not None
+        await readable(page)
         assert await page.evaluate("first.readyState") == "ended", "another has taken its place"
         assert await page.evaluate("diary") == ["video ended"], "the sound went on"
         assert not await page.evaluate("document.getElementById('controls').inert")
@@ -149,6 +150,7 @@ async def test_a_track_that_is_taken_away_for_a_while(browser: Browser, studio: 
         for transceiver in viewer._connection.getTransceivers():
             transceiver.direction = "sendonly"
         await says(page, "Live", "fresh")
+        await page.wait_for("diary.length >= 2")
         assert await page.evaluate("diary") == ["video mute", "video unmute"]
         assert page.errors == []
         await page.close()
@@ -294,8 +296,7 @@ async def test_a_server_that_is_killed_takes_no_picture_with_it(
         async with studio.on_the_air(through):
             page = await live(browser, server.url)
             await page.evaluate(DIARY)
-            server.process.kill()
-            await server.process.wait()
+            assert await server.leave(signal.SIGKILL) == -signal.SIGKILL
             await pictures(page, 30)
             assert await page.evaluate("words") == []
             async with running_peer(*arguments, port, command=SERVER):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest_asyncio
 
 from signaling.server import own_address
 
+from ..processes import send_signal
 from .browsers import Browser
-from .peers import PeerProcess
+from .peers import START_SECONDS, PeerProcess
 from .programs import TOKEN, endpoint, program, publisher, viewer
-from .test_watch import live, pictures
+from .test_watch import live, readable
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,7 +39,7 @@ async def test_the_page(browser: Browser, camera: PeerProcess) -> None:
     page = await live(browser, camera.url)
     assert await page.evaluate("location.protocol") == "https:"
     assert await page.evaluate("isSecureContext")
-    assert (await pictures(page, 1))[0]["frame"] is not None
+    await readable(page)
     assert page.errors == []
     await page.close()
 
@@ -109,9 +111,9 @@ async def on_a_terminal(*arguments: str, state: Path) -> str:
         lambda: asyncio.StreamReaderProtocol(shown), os.fdopen(main, "rb", buffering=0)
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(START_SECONDS):
             text = await shown.readuntil(b"Control at")
-            process.terminate()
+            send_signal(process, signal.SIGTERM)
             assert await process.wait() == 0
     finally:
         transport.close()

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import shutil
+import signal
 import socket
 import tempfile
 from collections import deque
@@ -19,6 +20,8 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+
+from tests.processes import send_signal
 
 ROOM = 1
 START_SECONDS = 20.0
@@ -217,8 +220,7 @@ async def running_janus() -> AsyncIterator[Janus]:
                 await janus.ready
             yield janus
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            send_signal(process, signal.SIGTERM)
             await process.wait()
             await reader
             process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves it to the collector

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from peer.devices import barcode
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0  # far more than anything takes that tests wait for
 FILM_WIDTH, FILM_HEIGHT, FILM_RATE = 640, 480, 30
 
 

@@ -15,6 +15,7 @@ from av import VideoFrame
 from tests.e2e.peers import running_peer
 
 TOKEN = "0123456789abcdef"
+WAIT_SECONDS = 30.0  # nothing here takes one
 
 
 @asynccontextmanager
@@ -39,7 +40,7 @@ async def connection() -> AsyncIterator[aiortc.RTCPeerConnection]:
 
 async def message(socket: aiohttp.ClientWebSocketResponse, kind: str, field: str = "type") -> Any:
     """The next message of this type that has this field."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while True:
             data = await socket.receive_json()
             if data["type"] == kind and field in data:
@@ -67,7 +68,7 @@ async def test_it_watches_the_camera() -> None:
         await viewer.setRemoteDescription(aiortc.RTCSessionDescription(**offer))
         answer = await described(viewer)
         await socket.send_json({"type": "peer", "sessionId": session, "sdp": answer})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             picture = await tracks["video"].recv()
             assert isinstance(picture, VideoFrame)
             assert (picture.width, picture.height) == (640, 480)

@@ -211,14 +211,21 @@ async def test_what_they_send_is_received_muted_and_ended() -> None:
 
 async def test_messages_go_both_ways() -> None:
     async with ends() as (ours, theirs):
-        channel = ours.createDataChannel("chat", ordered=False, maxRetransmits=0)
+        ours.createDataChannel("hints", ordered=False, maxRetransmits=0)  # may lose messages
+        channel = ours.createDataChannel("chat", ordered=False)
+        opened = asyncio.Event()
+        channel.on("open", opened.set)
         received: asyncio.Queue[str | bytes] = asyncio.Queue()
         channel.on("message", received.put_nowait)
         await offered(ours, theirs)
+        await theirs.sees("channel hints")
+        hints = theirs.channels["hints"]
+        assert (hints.ordered, hints.max_retransmits) == (False, 0)
         await theirs.sees("channel chat")
         other = theirs.channels["chat"]
-        assert (other.ordered, other.max_retransmits) == (False, 0)
         other.on("message", lambda event: other.send(event.data))
+        async with asyncio.timeout(WAIT):
+            await opened.wait()
         for message in ("ein Wort", bytes(range(256)) * 100):
             channel.send(message)
             async with asyncio.timeout(WAIT):

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.peers import running_peer
+from tests.processes import send_signal
 
 from . import whip_muxer
 
@@ -51,9 +53,8 @@ async def publish(url: str, options: dict[str, str]) -> None:
         async with asyncio.timeout(WAIT_SECONDS):
             assert await process.wait() == 0
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        send_signal(process, signal.SIGKILL)
+        await process.wait()
 
 
 # Which side begins the DTLS handshake is FFmpeg's to say.

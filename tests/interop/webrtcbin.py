@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import shutil
+import signal
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from peer.devices import barcode
+from tests.processes import send_signal
 
 PACKAGES = (
     "python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-plugins-base "
@@ -22,7 +24,7 @@ PACKAGES = (
 )
 SYSTEM_PATH = "/usr/bin"  # Debian's own Python is the one that has GStreamer's bindings
 SCRIPT = Path(__file__).with_name("webrtcbin_peer.py")
-WAIT_SECONDS = 20.0  # GStreamer's first start scans its plugins
+WAIT_SECONDS = 30.0  # GStreamer's first start scans its plugins
 LINE_LIMIT = 2**20  # a picture's upper rows are 30 KB
 KEPT_PICTURES = 100
 
@@ -110,8 +112,7 @@ async def webrtcbin(url: str, *arguments: str) -> AsyncIterator[GStreamer]:
             process.stdin.close()
             await tasks[0]
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
         await asyncio.gather(*tasks, return_exceptions=True)
         process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves it to the collector

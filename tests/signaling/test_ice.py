@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import shutil
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +25,8 @@ from signaling.ice import (
     parse_link_headers,
 )
 from signaling.session import IceServer
+
+from ..processes import send_signal
 
 SECRET = "what both sides know"
 START_TIMEOUT = 20
@@ -184,7 +187,7 @@ async def relay(tmp_path: Path) -> AsyncIterator[int]:
             await listens(port)
         yield port
     finally:
-        process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from signaling.protocol import PeerRole, PeerStatusChanged, SetPeerStatus
 
+from ..processes import send_signal
 from .test_websocket import Client
 
 TOKEN = "0123456789abcdef"
@@ -40,8 +41,7 @@ async def running(
         assert match is not None, line
         yield match[1], process
     finally:
-        if process.returncode is None:
-            process.terminate()
+        send_signal(process, signal.SIGTERM)
         output, _ = await process.communicate()
         assert process.returncode == 0, output
 
@@ -64,7 +64,7 @@ async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal
                 both = frozenset({PeerRole.PRODUCER, PeerRole.LISTENER})
                 await client.say(SetPeerStatus(both))
                 assert isinstance(await client.hear(), PeerStatusChanged), "watchers publish"
-                process.send_signal(number)
+                send_signal(process, number)
                 assert await client.closed() == 1001
         assert await process.wait() == 0
 
@@ -107,7 +107,7 @@ async def test_no_auth_is_warned_of(tmp_path: Path) -> None:
     process = await _process("--port", "0", "--host", "0.0.0.0", "--no-auth", state=tmp_path)
     assert process.stdout is not None
     assert b"#t=" not in await process.stdout.readline()
-    process.terminate()
+    send_signal(process, signal.SIGTERM)
     _, error = await process.communicate()
     assert b"anybody on the network can watch and publish" in error
     assert process.returncode == 0

@@ -8,7 +8,7 @@ from peer import Event, MediaDevices, MediaStream
 from peer.connection.rtc_peer_connection import RTCPeerConnection
 from peer.devices.virtual import VirtualBackend
 
-WAIT = 10.0  # seconds; nothing here takes one
+WAIT = 30.0  # seconds; nothing here takes one
 
 
 async def negotiate(offerer: RTCPeerConnection, answerer: RTCPeerConnection) -> None:

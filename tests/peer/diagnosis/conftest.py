@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import ipaddress
 import shutil
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,8 @@ from aioice import stun
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from ...processes import send_signal
 
 START_TIMEOUT = 20
 """Seconds for coturn to listen: far more than it takes."""
@@ -132,7 +135,7 @@ async def _running(*command: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import signal
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from signaling.clients import (
 from signaling.ice import IceConfiguration
 from signaling.tls import own_tls
 
+from ...processes import send_signal
 from ..conftest import TOKEN, answer
 from ..test_sdp_guard import OFFER as ASKING
 from .relay import Relay
@@ -266,11 +269,9 @@ async def server_process(port: int = 0) -> AsyncIterator[tuple[int, Callable[[],
     )
     assert process.stdout is not None
     try:
-        yield int(await process.stdout.readline()), process.kill
+        yield int(await process.stdout.readline()), partial(send_signal, process, signal.SIGKILL)
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
 
 

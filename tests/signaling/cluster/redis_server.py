@@ -2,9 +2,12 @@
 
 import asyncio
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
+
+from ...processes import send_signal
 
 START_TIMEOUT = 20
 """Seconds for Redis to listen: far more than it takes."""
@@ -44,6 +47,6 @@ class RedisServer:
 
     async def stop(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            send_signal(self._process, signal.SIGKILL)
             await self._process.wait()
             self._process = None

@@ -18,6 +18,7 @@ import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamTrack
 
+from ...processes import send_signal
 from ..conftest import answer
 from ..test_sdp_guard import OFFER
 from .redis_server import RedisServer
@@ -103,8 +104,7 @@ async def server(redis: RedisServer) -> AsyncIterator[Server]:
         async with aiohttp.ClientSession(match[1], headers=headers) as http:
             yield Server(process, http)
     finally:
-        if process.returncode is None:
-            process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
 
 
@@ -217,7 +217,7 @@ async def test_a_killed_server_takes_its_cameras_along(servers: Servers) -> None
     await camera.answers()
     await page.hears("peer")
 
-    here.process.kill()
+    send_signal(here.process, signal.SIGKILL)
     ended = await page.hears("endSession")
     assert (ended["sessionId"], ended["reason"]) == (started["sessionId"], "lost")
     gone = await page.hears("peerStatusChanged")
@@ -235,7 +235,7 @@ async def test_a_killed_server_takes_its_viewers_along(servers: Servers) -> None
     viewer = await there.join()
     await viewer.says("startSession", peerId=camera.id, offer=OFFER)
     session_id = await camera.answers()
-    there.process.kill()
+    send_signal(there.process, signal.SIGKILL)
     ended = await camera.hears("endSession")
     assert (ended["sessionId"], ended["reason"]) == (session_id, "lost")
 
@@ -244,7 +244,7 @@ async def test_who_asks_for_a_camera_of_a_dead_server_need_not_wait(servers: Ser
     here, there = servers
     await here.join("producer", name="camera")
     await there.knows("camera")
-    here.process.kill()
+    send_signal(here.process, signal.SIGKILL)
     await here.process.wait()
     refused = await there.post("/whep/camera")
     assert refused.status == 503
@@ -261,7 +261,7 @@ async def test_a_server_that_stops_in_order_says_so(servers: Servers) -> None:
     await viewer.hears("sessionStarted")
     await camera.answers()
     await viewer.hears("peer")
-    here.process.send_signal(signal.SIGTERM)
+    send_signal(here.process, signal.SIGTERM)
     assert (await viewer.hears("endSession"))["reason"] == "closed"
     assert await here.process.wait() == 0
     await there.knows()
