@@ -12,12 +12,16 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Sequence
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
 from .e2e import browsers
 from .e2e.browsers import Browser, BrowserMissing, Launch
 from .processes import send_signal
+
+# The same examples in each run, and as long as each takes.
+hypothesis.settings.load_profile("ci")
 
 
 @contextlib.asynccontextmanager

@@ -236,13 +236,13 @@ async def test_an_idle_connection_is_closed(server: SignalingServer) -> None:
 
 
 async def test_a_connection_that_idles_after_a_request_is_closed(server: SignalingServer) -> None:
-    async with connection(server) as (reader, writer), asyncio.timeout(10):
+    async with connection(server) as (reader, writer), asyncio.timeout(30):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 200")
 
 
 async def test_dripped_headers_are_cut_off(server: SignalingServer) -> None:
-    async with connection(server) as (reader, writer), asyncio.timeout(10):
+    async with connection(server) as (reader, writer), asyncio.timeout(30):
 
         async def drip() -> None:
             writer.write(b"GET / HTTP/1.1\r\nHost: local")

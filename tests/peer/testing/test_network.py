@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from peer.connection.rtc_peer_connection import RTCPeerConnection
 from peer.testing.network import OVERHEAD, Direction, Line, Path, VirtualNetwork
 
-WAIT = 10.0  # seconds; nothing here takes one
+WAIT = 30.0  # seconds; nothing here takes one
 
 paths = st.builds(
     Path,

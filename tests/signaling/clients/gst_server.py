@@ -35,7 +35,7 @@ class GstServer:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that a client does."""
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(condition)
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:

@@ -40,7 +40,7 @@ class Person:
 
     async def read(self, descriptor: int) -> str:
         """The next line that is shown."""
-        line = await asyncio.wait_for(LineReader(descriptor, 1 << 20).read_line(), 10)
+        line = await asyncio.wait_for(LineReader(descriptor, 1 << 20).read_line(), 30)
         assert line is not None
         return line
 

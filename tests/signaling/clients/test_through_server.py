@@ -90,11 +90,11 @@ async def connect(server: SignalingServer) -> AsyncIterator[Client]:
 
 
 async def session_of(client: WebSocketClient) -> Any:
-    return await asyncio.wait_for(anext(client.sessions()), 10)
+    return await asyncio.wait_for(anext(client.sessions()), 30)
 
 
 async def next_message(session: SignalingSession) -> Message:
-    return await asyncio.wait_for(anext(session.messages()), 10)
+    return await asyncio.wait_for(anext(session.messages()), 30)
 
 
 async def exchange(one: SignalingSession, other: SignalingSession, *messages: Any) -> None:
@@ -241,7 +241,7 @@ async def test_a_server_that_says_nothing_any_more_is_noticed(
     relay.accepted.clear()
     relay.up_swallowed = relay.down_swallowed = True
     await producer.send(HOST)
-    await asyncio.wait_for(relay.accepted.wait(), 10)
+    await asyncio.wait_for(relay.accepted.wait(), 30)
     relay.up_swallowed = relay.down_swallowed = False
     assert await next_message(consumer) == HOST
 

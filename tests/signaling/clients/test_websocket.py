@@ -58,11 +58,11 @@ async def connect(scripted: ScriptedServer) -> AsyncIterator[Client]:
 
 
 async def next_message(session: WebSocketSession) -> Message:
-    return await asyncio.wait_for(anext(session.messages()), 10)
+    return await asyncio.wait_for(anext(session.messages()), 30)
 
 
 async def session_of(client: WebSocketClient) -> WebSocketSession:
-    return await asyncio.wait_for(anext(client.sessions()), 10)
+    return await asyncio.wait_for(anext(client.sessions()), 30)
 
 
 async def pair(connect: Client) -> tuple[WebSocketSession, WebSocketSession]:
@@ -277,7 +277,7 @@ async def test_a_peer_that_says_more_than_is_read_is_left(
     producer, consumer = await pair(connect)
     for _ in range(6):
         await producer.send(HOST)
-    assert await asyncio.wait_for(consumer.inbox.wait_ended(), 10)
+    assert await asyncio.wait_for(consumer.inbox.wait_ended(), 30)
     messages = [message async for message in consumer.messages()]
     assert [type(message) for message in messages] == [Candidate] * 5 + [Ended]
     assert await next_message(producer) == Ended()
@@ -371,7 +371,7 @@ async def test_a_server_that_falls_silent_while_it_gives_the_place_back_may_keep
     scripted.handlers["GET"] = handle
     await connect()
     # Our server takes 1000 and 1001 for good.
-    assert await asyncio.wait_for(code, 10) == 1013
+    assert await asyncio.wait_for(code, 30) == 1013
     assert heard[-1] == {"type": "resume", "resumeKey": "key", "received": 1}
 
 
@@ -410,7 +410,7 @@ async def test_a_token_that_is_refused_later_ends_everything(
     scripted.handlers["GET"] = refuse
     gst.cut()
     with pytest.raises(SignalingError, match="401"):
-        await asyncio.wait_for(anext(client.sessions()), 10)
+        await asyncio.wait_for(anext(client.sessions()), 30)
 
 
 async def test_nonsense_is_passed_over(scripted: ScriptedServer, connect: Client) -> None:
@@ -465,7 +465,7 @@ async def test_who_is_no_producer_does_not_become_one(
 
     scripted.handlers["GET"] = handle
     await connect(roles=(PeerRole.CONSUMER,))
-    assert json.loads(await asyncio.wait_for(heard, 10))["reason"] == "rejected"
+    assert json.loads(await asyncio.wait_for(heard, 30))["reason"] == "rejected"
 
 
 async def test_the_token_does_not_follow_a_redirect(

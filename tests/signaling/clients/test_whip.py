@@ -286,7 +286,7 @@ async def test_an_end_while_waiting_for_a_busy_server(
     sending = asyncio.create_task(offer(session))
     await server.was_asked("POST")
     await session.end()
-    await asyncio.wait_for(sending, 5)
+    await asyncio.wait_for(sending, 30)
     assert len(server.of("POST")) == 1
 
 

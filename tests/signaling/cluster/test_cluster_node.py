@@ -86,7 +86,7 @@ class Somebody:
 
     async def hears(self, kind: type[_M]) -> _M:
         """The next message, which must be of this kind."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             message = await self._heard.get()
         assert isinstance(message, kind), message
         return message
@@ -149,7 +149,7 @@ async def session(viewer: Somebody, camera: Somebody) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if condition():
                 return
@@ -422,7 +422,7 @@ async def ear(redis: RedisServer, node: Node) -> str | None:
 
 
 async def until_listening(redis: RedisServer, node: Node) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if await ear(redis, node) is not None:
                 return

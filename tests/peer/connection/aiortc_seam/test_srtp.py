@@ -57,7 +57,7 @@ async def test_packets_arrive_as_they_were(profile: bytes, monkeypatch: pytest.M
             "aiortc keeps the nominated pair elsewhere now: see RTCIceTransport._connection"
         )
         assert transport.send_rtp(batch(transport))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             for number, payload in enumerate((b"a" * 1000, b"b" * 1000, b"c" * 500)):
                 packet = await received.rtp.get()
                 assert (packet.sequence_number, packet.timestamp, packet.ssrc) == (7 + number, 8, 9)
@@ -71,7 +71,7 @@ async def test_reports_arrive_as_they_were() -> None:
     async with connected_pair() as (sending, receiving):
         received = Received(receiving)
         assert SrtpTransport(sending).send_rtcp(bytes(RtcpByePacket(sources=[9])))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await received.rtcp.get() == RtcpByePacket(sources=[9])
 
 
@@ -89,7 +89,7 @@ async def test_nothing_is_sent_after_the_end() -> None:
         made = batch(transport)
         await receiving.stop()
         await sending.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while sending.state != "closed":  # noqa: ASYNC110 - its event comes before the end
                 await asyncio.sleep(0.01)
         assert not transport.ready
@@ -116,7 +116,7 @@ async def test_where_the_kernel_does_not_cut_packets_they_are_sent_one_by_one(
             patched.setattr(srtp, "_UDP_SEGMENT", 0x7FFF)  # refused, as by some interfaces
             assert transport.send_rtp(batch(transport))
         assert transport.send_rtp(batch(transport, 10))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             numbers = [(await received.rtp.get()).sequence_number for _ in range(6)]
         assert numbers == [7, 8, 9, 10, 11, 12]
 
