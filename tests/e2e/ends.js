@@ -160,14 +160,13 @@ globalThis.ends = (() => {
     async watchFlow() {
       let before = await packets();
       let since = Date.now();
-      const timer = setInterval(async () => {
+      const glance = async () => {
         const now = await packets();
         if (now !== before) [before, since] = [now, Date.now()];
-        else if (Date.now() - since > STANDSTILL) {
-          clearInterval(timer);
-          note("no picture for a second");
-        }
-      }, GLANCE);
+        if (Date.now() - since > STANDSTILL) note("no picture for a second");
+        else setTimeout(glance, GLANCE);
+      };
+      setTimeout(glance, GLANCE);
     },
     // End the page's own picture, or everything; returns when that was.
     act(action) {

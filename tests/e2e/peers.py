@@ -95,8 +95,11 @@ async def running_peer(
         peer.url = found[1] if ready.groups else ""
         yield peer
     finally:
-        if process.returncode is None:
-            await peer.leave()
-        for reader in peer._readers:
-            await reader
-        process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves it to the collector
+        try:
+            if process.returncode is None:
+                await peer.leave()
+        finally:
+            send_signal(process, signal.SIGKILL)
+            await process.wait()
+            await asyncio.wait(peer._readers)
+            process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves it

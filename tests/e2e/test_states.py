@@ -90,6 +90,13 @@ async def studio() -> AsyncIterator[Studio]:
     await devices.closed()
 
 
+async def keep_diary(page: Page) -> None:
+    """Note from now on what happens to the remote tracks, both of which play."""
+    tracks = "document.getElementById('video').srcObject.getTracks()"
+    await page.wait_for(f"{tracks}.filter(track => !track.muted).length === 2")
+    await page.evaluate(DIARY)
+
+
 async def says(page: Page, text: str, picture: str) -> None:
     await page.wait_for(
         f'document.getElementById("status-text").textContent.startsWith("{text}")'
@@ -103,7 +110,7 @@ async def test_a_camera_that_is_covered_unplugged_and_back(
     async with studio.on_the_air():
         page = await live(browser, studio.server.control_url)
         await page.wait_for("!document.getElementById('controls').hidden")
-        await page.evaluate(DIARY)
+        await keep_diary(page)
         studio.backend.set_muted("Cam A", True)
         await says(page, "The camera is switched off", "stale")
         studio.backend.set_muted("Cam A", False)
@@ -126,7 +133,7 @@ async def test_a_camera_that_is_covered_unplugged_and_back(
 async def test_a_microphone_that_is_unplugged_and_back(browser: Browser, studio: Studio) -> None:
     async with studio.on_the_air():
         page = await live(browser, studio.server.url)
-        await page.evaluate(DIARY)
+        await keep_diary(page)
         studio.backend.unplug("Mic A")
         await says(page, "Live, the microphone is gone, waiting for it", "fresh")
         await page.wait_for('diary.includes("audio ended")')
@@ -140,7 +147,7 @@ async def test_a_microphone_that_is_unplugged_and_back(browser: Browser, studio:
 async def test_a_track_that_is_taken_away_for_a_while(browser: Browser, studio: Studio) -> None:
     async with studio.on_the_air() as publisher:
         page = await live(browser, studio.server.url)
-        await page.evaluate(DIARY)
+        await keep_diary(page)
         [viewer] = publisher._viewers.values()
         [video] = studio.stream.getVideoTracks()
         sender = viewer._senders[video]
@@ -173,7 +180,7 @@ async def test_a_camera_that_ends_for_good(
 ) -> None:
     async with studio.on_the_air():
         page = await live(browser, studio.server.url)
-        await page.evaluate(DIARY)
+        await keep_diary(page)
         end(studio)
         await says(page, "The picture has ended", "stale")
         assert await page.evaluate("document.documentElement.dataset.state") == "ended"
@@ -194,7 +201,7 @@ async def test_nothing_is_on_the_air_then_something_then_it_leaves(
     for _ in range(2):
         async with studio.on_the_air():
             await says(page, "Live", "fresh")
-            await page.evaluate(DIARY)
+            await keep_diary(page)
         await says(page, "The other side has left", "stale")
         await page.wait_for("diary.length === 2")
         assert sorted(await page.evaluate("diary")) == ["audio ended", "video ended"]
@@ -220,7 +227,7 @@ async def by_relay(browser: Browser, studio: Studio) -> AsyncIterator[tuple[Rela
     try:
         address = studio.server.url.replace(str(studio.server.port), str(relay.port))
         page = await live(browser, address)
-        await page.evaluate(DIARY)
+        await keep_diary(page)
         yield relay, page
         await page.close()
     finally:
@@ -295,7 +302,7 @@ async def test_a_server_that_is_killed_takes_no_picture_with_it(
         through = client_for(f"ws://127.0.0.1:{port}/", offer=True, token=TOKEN, name="camera")
         async with studio.on_the_air(through):
             page = await live(browser, server.url)
-            await page.evaluate(DIARY)
+            await keep_diary(page)
             assert await server.leave(signal.SIGKILL) == -signal.SIGKILL
             await pictures(page, 30)
             assert await page.evaluate("words") == []
