@@ -5,13 +5,23 @@ import math
 import time
 import weakref
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from .backlog import SLACK, Answer, Backlog, Watch
 from .feedback import ReportBlock
 from .lateness import lateness
 from .probing import Signs
 from .rtcp import ReceiverState
-from .rungs import Choice, Conditions, after_signs, next_bitrate, next_choice, rung_count
+from .rungs import (
+    Choice,
+    Conditions,
+    Full,
+    after_signs,
+    next_bitrate,
+    next_choice,
+    rung_count,
+    when_full,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +37,32 @@ STEP = 0.02
 """Seconds between the packets of a probe; its pictures have packets as far apart at 50 a second."""
 MOST_PROBES = 16
 """Under way at the same time: hundreds of viewers may have gone down together, behind one line."""
+MOST_WATCHES = 32
+"""Under way at the same time: a check costs about as much as a picture's packets."""
+UNWATCHED = 1.0
+"""Seconds after a watch before another is of use, where nothing else is sent."""
+OVERDUE = 0.08
+"""Seconds that packets may be under way, besides a round trip, before there is reason to watch."""
+RECENT = 1.0
+"""Seconds for which it counts how many packets had come when they still came in time."""
 MOST_AT_ONCE = 0.08
 """Seconds' worth of a probe that are sent in one go, after this process was late."""
 ROUND_TRIPS = 3
 """So many say how long packets wait, by the shortest: a single one can be late anywhere."""
 _HALF_LIFE = 0.5
 """Seconds in which the loss of a packet is half forgotten by a probe."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a viewer has been sent, and what it is sent of."""
+
+    packets: int
+    octets: int
+    size: tuple[int, int]
+    """Of the pictures of rung 0."""
+    target_bitrate: int
+    """Bits a second that the encoder aims at."""
 
 
 class Adaptation:
@@ -51,6 +81,9 @@ class Adaptation:
         self._round_trip: float | None = None  # the last that is the way's own
         self._reported = self._looked_reported = (0, 0)  # packets lost, of those sent
         self._looked_at, self._looked_octets = 0.0, 0
+        self._watch: Watch | None = None
+        self._watched_at = -math.inf
+        self._timely: Answer | None = None  # the last report that had come in time, as one
         # Of the probe under way.
         self._signs = Signs()
         self._stepped_at, self._stepped_octets, self._stepped_packets = 0.0, 0, 0
@@ -72,6 +105,13 @@ class Adaptation:
     def is_probing(self) -> bool:
         """Whether `step()` is to be called."""
         return self._choice.probe is not None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether checks are to be sent, and `heard()` told of their answers."""
+        if self._watch is not None and self._watch.is_over(time.monotonic()):
+            self._unwatch()
+        return self._watch is not None
 
     # What the viewer says.
 
@@ -111,6 +151,94 @@ class Adaptation:
         self._signs = replace(self._signs, delay=delay)
 
     # What follows.
+
+    def watch(self, sequence_number: int) -> None:
+        """Look closely for a moment at what becomes of what is sent from now on.
+
+        :param sequence_number: of the packet that is sent next.
+        """
+        self._begin_watch(Watch(time.monotonic(), sequence_number - 1))
+
+    def arrived(self, report: ReportBlock, packets: int, under_way: float) -> bool:
+        """Take up what had come when the viewer reported; returns whether a watch begins.
+
+        :param packets: that had been sent, to the last that had come.
+        :param under_way: seconds since the one after it was sent.
+        """
+        quickest, now = self._choice.quickest, time.monotonic()
+        if quickest is None or under_way < quickest + OVERDUE:
+            self._timely = Answer(now, 0.0, packets, report.packets_lost)
+            return False
+        is_early = self._watch is not None or now - self._watched_at < UNWATCHED
+        if is_early or lateness().worst() > LATE:
+            return False
+        before = self._timely
+        if before is not None and now - before.at > RECENT:
+            before = None
+        return self._begin_watch(Watch(now, report.highest, report.packets_lost, before))
+
+    def _begin_watch(self, watch: Watch) -> bool:
+        self._unwatch()
+        if self.is_probing or len(_watched) >= MOST_WATCHES:
+            return False
+        self._watch = watch
+        _watched.add(self)
+        return True
+
+    def asked(self) -> None:
+        """A check is sent, during a watch."""
+        if self._watch is not None:
+            self._watch.asked(time.monotonic())
+
+    def heard(self, round_trip: float, packets: int, sent: Sent) -> float:
+        """Take up the answer to a check, and choose anew.
+
+        :param round_trip: seconds.
+        :param packets: that had been sent when it was asked for.
+        :return: seconds that packets wait, if the viewer is to have a smaller size for that.
+        """
+        choice, watch, now = self._choice, self._watch, time.monotonic()
+        if watch is None:
+            return 0.0
+        if lateness().worst() > LATE:
+            watch.disturb()
+            return 0.0
+        quickest = choice.quickest
+        if quickest is None or round_trip < quickest:
+            quickest = round_trip
+            self._choice = replace(choice, quickest=quickest)
+        watch.answered(now, now - round_trip, quickest, packets)
+        return self._judge(watch.backlog, sent)
+
+    def missed(self, sequence_numbers: list[int], sent: Sent) -> float:
+        """Take up which packets have not come, during a watch, and choose anew.
+
+        :return: seconds that packets wait, if the viewer is to have a smaller size for that.
+        """
+        watch = self._watch
+        if watch is None or lateness().worst() > LATE:
+            return 0.0
+        watch.missed(time.monotonic(), sequence_numbers, sent.packets)
+        return self._judge(watch.backlog, sent)
+
+    def _judge(self, backlog: Backlog, sent: Sent) -> float:
+        most, about, last = backlog.carried(SLACK), backlog.carried(), backlog.last
+        if most is None or about is None or last is None:
+            return 0.0
+        packet = 8 * sent.octets / max(1, sent.packets)  # bits
+        before, now, rungs = self._choice, time.monotonic(), rung_count(*sent.size)
+        full = Full(packet * most, packet * about, backlog.fraction_lost())
+        choice = when_full(before, full, sent.target_bitrate, now, rungs)
+        self._chosen(choice, full)
+        if choice.rung == before.rung:
+            return 0.0
+        self._unwatch()
+        return last.late
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch, self._watched_at = None, time.monotonic()
+            _watched.discard(self)
 
     def look(
         self, octets: int, size: tuple[int, int], nominal_bitrate: int, needed: float | None = None
@@ -185,7 +313,8 @@ class Adaptation:
         return max(0.0, self._owed) if self.is_probing else 0.0
 
     def abandon(self) -> None:
-        """End the probe that is under way, if any: nothing will be sent for a while."""
+        """End the probe or watch that is under way, if any: nothing will be sent for a while."""
+        self._unwatch()
         self._choice = replace(self._choice, probe=None)
         _probed.discard(self)
 
@@ -196,7 +325,7 @@ class Adaptation:
         self._looked_reported = self._reported
         return max(0, lost - lost_before) / (sent - sent_before) if sent > sent_before else 0.0
 
-    def _chosen(self, choice: Choice, because: Conditions | Signs) -> None:
+    def _chosen(self, choice: Choice, because: Conditions | Signs | Full) -> None:
         before, self._choice = self._choice, choice
         if (choice.rung, choice.probe) != (before.rung, before.probe):
             logger.debug("%s, because of %s", choice, because)
@@ -207,3 +336,4 @@ class Adaptation:
 
 
 _probed: "weakref.WeakSet[Adaptation]" = weakref.WeakSet()
+_watched: "weakref.WeakSet[Adaptation]" = weakref.WeakSet()

@@ -41,6 +41,8 @@ class ReportBlock(NamedTuple):
     """The middle of the NTP time of the last sender report, 0 before the first."""
     dlsr: int
     """Units of 1/65536 second since that came."""
+    highest: int
+    """The extended sequence number of the newest packet that has come."""
 
 
 class StreamFeedback(Protocol):
@@ -93,11 +95,11 @@ def _tell_reports(
     if position + count * _BLOCK.size > end:
         raise ValueError("an RTCP report with fewer blocks than it says")
     for _ in range(count):
-        ssrc, losses, _highest, jitter, lsr, dlsr = _BLOCK.unpack_from(data, position)
+        ssrc, losses, highest, jitter, lsr, dlsr = _BLOCK.unpack_from(data, position)
         position += _BLOCK.size
         if (stream := streams.get(ssrc)) is not None:
             lost = (losses & 0xFFFFFF) - ((losses & 0x800000) << 1)
-            stream.reported(ReportBlock(ssrc, losses >> 24, lost, jitter, lsr, dlsr))
+            stream.reported(ReportBlock(ssrc, losses >> 24, lost, jitter, lsr, dlsr, highest))
 
 
 def _tell_feedback(

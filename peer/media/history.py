@@ -54,6 +54,16 @@ class History:
                 return None
         raise LookupError(sequence_number)
 
+    def sent_at(self, sequence_number: int) -> float:
+        """When the packet of this sequence number was sent, of those that are still under way.
+
+        :raises LookupError: it is not kept any more, or has never been sent.
+        """
+        for first, _, burst in reversed(self._bursts):
+            if (sequence_number - first) & 0xFFFF < len(burst.payloads):
+                return burst.sent_at
+        raise LookupError(sequence_number)
+
     def another(self, number: int) -> tuple[int, Lost]:
         """The sequence number of a packet that was sent last, and that packet: by turns, if several
         were sent together.

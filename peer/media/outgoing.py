@@ -8,7 +8,6 @@ from collections.abc import Callable
 import aiortc
 from aiortc import RTCRtpCodecParameters
 
-from .adaptation import STEP, Adaptation
 from .capabilities import leaves_pauses_out, preferred_codecs, sendable_codecs
 from .encoded_frame import Burst
 from .feedback import ReportBlock
@@ -17,6 +16,7 @@ from .packet_sender import PacketSender
 from .rtp_packet import HEADER_EXTENSIONS
 from .rungs import BITRATE_PER_RUNG
 from .shared_encoder import Encoding, SharedEncoder, shared_encoder
+from .steering import Steering
 from .stream_parameters import OutgoingStatistics, PacketTransport, StreamParameters
 
 __all__ = [
@@ -106,7 +106,7 @@ class OutgoingStream:
         self._active = True
         self._limits: tuple[int | None, float | None, float | None] = (None, None, None)
         self._sender = PacketSender(kind, transport)
-        self._adaptation = Adaptation()
+        self._steering = Steering(self._sender, transport, self._encoder, self._turn)
         self._feed: _Feed | None = None
         self._flowing: _Feed | None = None  # that feed, unless the viewer waits for a key frame
         self._next_feed: _Feed | None = None  # takes over with its first key frame
@@ -115,7 +115,6 @@ class OutgoingStream:
         self._last_fir: int | None = None
         self._nacks = self._plis = self._firs = 0
         self._report_timer: asyncio.TimerHandle | None = None
-        self._probe_timer: asyncio.TimerHandle | None = None
         self._reports = 0
 
     # What is sent.
@@ -169,6 +168,7 @@ class OutgoingStream:
         """
         self._active = active
         self._limits = (max_bitrate, max_framerate, scale_down_by)
+        self._steering.scale_down_by = scale_down_by or 1
         self._choose()
 
     async def close(self) -> None:
@@ -207,8 +207,10 @@ class OutgoingStream:
         """Have what is encoded delivered once it can be sent."""
         assert self._feed is not None
         if self._feed.begun or (self._sending and self._transport.ready):
+            if self.kind == "video" and not self._feed.begun:
+                self._steering.watch()  # by an answer to begin with that nothing is in the way of
             self._feed.begin()
-            if self._next_feed is not None:
+            if self._next_feed is not None and not self._steering.is_draining:
                 self._next_feed.begin()
             self._end_head_start()
         elif self._head_start is None:
@@ -225,7 +227,7 @@ class OutgoingStream:
         if self.kind == "audio":
             return Encoding(name, dtx=leaves_pauses_out(codec))
         bitrate, frame_rate, scale_down_by = self._limits
-        rung = self._adaptation.rung
+        rung = self._steering.adaptation.rung
         if bitrate is not None:
             bitrate = round(bitrate * BITRATE_PER_RUNG**rung)
         return Encoding(name, (scale_down_by or 1) * 2**rung, frame_rate, bitrate)
@@ -240,10 +242,7 @@ class OutgoingStream:
             self._report_timer.cancel()
             self._report_timer = None
             lateness().stop()
-        if self._probe_timer is not None:
-            self._probe_timer.cancel()
-            self._probe_timer = None
-            self._adaptation.abandon()
+        self._steering.stop()
 
     def _source_failed(self, error: Exception) -> None:
         if not self._told_failure:
@@ -271,6 +270,7 @@ class OutgoingStream:
                 assert self._feed is not None
                 self._feed.close()
                 self._feed, self._next_feed = feed, None
+                self._steering.watch()
             self._flowing = feed
             self._send(burst)
         elif self._flowing is None or feed is self._next_feed:
@@ -291,58 +291,44 @@ class OutgoingStream:
         )
         self._sender.report()
         if self.kind == "video":
-            self._adapt()
+            self._steering.look()
 
-    def _adapt(self) -> None:
-        feed, sender = self._feed, self._sender
-        if feed is None or self._next_feed is not None:
-            return
-        encoder, scale_down_by = feed.encoder, self._limits[2] or 1
-        width, height = (round(pixels / scale_down_by) for pixels in encoder.size)
-        octets, rung = sender.octets + sender.header_octets, self._adaptation.rung
-        nominal, needed = encoder.nominal_bitrate, None
-        if sender.can_probe:
-            needed = (nominal or encoder.target_bitrate) / BITRATE_PER_RUNG
-        self._adaptation.look(octets, (width, height), nominal, needed)
+    def _encoder(self) -> SharedEncoder | None:
+        """What is sent comes from it, if no other is to take over."""
+        return self._feed.encoder if self._feed is not None and self._next_feed is None else None
+
+    def _turn(self, is_too_much: bool) -> None:
+        """Do as was chosen."""
         self._choose()
-        newest = self._next_feed or feed
-        newest.encoder.limit_bitrate(newest, self._adaptation.aim)
-        if self._adaptation.rung > rung:
+        if (newest := self._next_feed or self._feed) is not None:
+            newest.encoder.limit_bitrate(newest, self._steering.adaptation.aim)
+        if is_too_much:
             self._flowing = None  # the way is full of larger pictures, and needs a moment
-        if self._adaptation.is_probing and self._probe_timer is None:
-            self._probe()
-
-    def _probe(self) -> None:
-        """Go on with a probe, until it ends."""
-        self._probe_timer, sender = None, self._sender
-        octets = sender.octets + sender.header_octets + sender.repeated_octets + sender.probe_octets
-        sender.probe(self._adaptation.step(octets, sender.packets))
-        if self._adaptation.is_probing:
-            self._transport.measure_round_trip(self._adaptation.answered)
-            self._probe_timer = asyncio.get_running_loop().call_later(STEP, self._probe)
-        else:
-            self._choose()
 
     # What the viewer says.
 
     def reported(self, report: ReportBlock) -> None:
         """Take up how it arrives."""
-        self._adaptation.reported(report, self._sender.packets)
+        self._steering.adaptation.reported(report, self._sender.packets)
+        if self.kind == "video":
+            self._steering.arrived(report)
 
     def estimated(self, bitrate: int) -> None:
         """Take up how many bits a second the way to the viewer can carry."""
-        self._adaptation.estimated(bitrate)
+        self._steering.adaptation.estimated(bitrate)
 
     def missed(self, sequence_numbers: list[int]) -> None:
         """Send these packets again, if that is of any use."""
         self._nacks += 1
-        if self._feed is not None:
+        if self._flowing is not None:  # else it begins anew, with a key frame
+            self._steering.missed(sequence_numbers)
             self._repair(sequence_numbers)
 
     def picture_lost(self) -> None:
         """Have a key frame made."""
         self._plis += 1
-        self._ask_for_keyframe()
+        if self._flowing is not None:  # else one is to come
+            self._ask_for_keyframe()
 
     def full_intra_requested(self, number: int) -> None:
         """Have a key frame made, unless this has been asked for already."""
@@ -352,10 +338,12 @@ class OutgoingStream:
             self._ask_for_keyframe()
 
     def _repair(self, lost: list[int]) -> None:
-        sender, round_trip = self._sender, self._adaptation.round_trip
+        sender, adaptation = self._sender, self._steering.adaptation
+        round_trip = adaptation.round_trip
         hopeless = [number for number in lost if not sender.repeat(number, round_trip)]
-        since = time.monotonic() - sender.keyframe_at
-        if hopeless and self.kind == "video" and since > HOPELESS_PATIENCE:
+        if not hopeless or self.kind == "audio" or adaptation.is_watching:
+            return  # a way that is being watched may be too full for it
+        if time.monotonic() - sender.keyframe_at > HOPELESS_PATIENCE:
             # Browsers wait for seconds before they ask.
             self._ask_for_keyframe()
 
@@ -365,7 +353,8 @@ class OutgoingStream:
     def statistics(self) -> OutgoingStatistics:
         """How the stream is doing."""
         sender, feed, parameters = self._sender, self._feed, self._parameters
-        adaptation, receiver = self._adaptation, self._adaptation.receiver
+        adaptation = self._steering.adaptation
+        receiver = adaptation.receiver
         encoder = feed.encoder if feed is not None else None
         frame = sender.frame
         width, height = frame.size if frame is not None else (0, 0)

@@ -124,6 +124,16 @@ class PacketSender:
             if frame.is_picture:
                 self._history = History()  # what came before is not needed any more
 
+    def under_way(self, newest: int, now: float) -> tuple[int, float]:
+        """How many packets were sent after the one of this sequence number, and how many seconds
+        ago the first of them."""
+        following = (newest + 1) & 0xFFFF
+        count = (self._sequence_number - following) & 0xFFFF
+        try:
+            return count, now - self._history.sent_at(following) if count else 0.0
+        except LookupError:
+            return count, 0.0
+
     def repeat(self, sequence_number: int, round_trip: float) -> bool:
         """Send a packet again that the viewer misses; False when it will not have it from here.
 
@@ -163,6 +173,11 @@ class PacketSender:
             self._rtx_sequence_number, lost.timestamp, parameters.rtx_ssrc
         )
         return batch
+
+    @property
+    def next_sequence_number(self) -> int:
+        """That of the packet that is sent next."""
+        return self._sequence_number
 
     @property
     def can_probe(self) -> bool:

@@ -72,6 +72,18 @@ class Conditions:
 
 
 @dataclass(frozen=True)
+class Full:
+    """What is known of a viewer's way while packets wait there."""
+
+    most: float
+    """Bits a second that it carries at most,"""
+    carried: float
+    """and as far as is known."""
+    fraction_lost: float = 0.0
+    """Of 1."""
+
+
+@dataclass(frozen=True)
 class Choice:
     """A viewer's rung, and what led to it. Times are in seconds of one clock."""
 
@@ -127,10 +139,7 @@ def next_choice(
     since = now - choice.changed_at
     bad_for = 0.0 if bad_since is None else now - bad_since
     if choice.rung < rungs - 1 and _is_too_much(conditions, since, bad_for):
-        if choice.went_up and since < RELAPSE:
-            patience = min(AFTER_RELAPSE * choice.patience, MOST_PATIENCE)
-            choice = replace(choice, patience=patience)
-        return _moved(choice, min(rungs - 1, choice.rung + _steps_down(conditions)), now)
+        return _fallen(choice, min(rungs - 1, choice.rung + _steps_down(conditions)), now)
     if good_since is not None and now - good_since >= choice.patience and choice.rung:
         if since < SETTLING:
             return choice
@@ -155,6 +164,20 @@ def after_signs(choice: Choice, signs: Signs, now: float) -> Choice:
             choice, probe=None, probed_at=now, patience=patience, bad_since=None, good_since=None
         )
     return _moved(choice, choice.rung - 1, now) if probe.is_proven(signs, now) else choice
+
+
+def when_full(choice: Choice, full: Full, target: float, now: float, rungs: int) -> Choice:
+    """What a viewer is to get on whose way packets wait; as often as that is known.
+
+    :param target: bits a second that the encoder aims at.
+    """
+    is_lossy = full.fraction_lost > _LOSSY
+    if (full.most >= _SHORT * target and not is_lossy) or choice.rung >= rungs - 1:
+        return choice  # the queue will be gone by itself
+    rung, target = choice.rung + 1, target * BITRATE_PER_RUNG
+    while rung < rungs - 1 and full.carried < target:
+        rung, target = rung + 1, target * BITRATE_PER_RUNG
+    return _fallen(choice, rung, now)
 
 
 def _probe(choice: Choice, conditions: Conditions, now: float, needed: float) -> Probe:
@@ -182,6 +205,13 @@ def _steps_down(conditions: Conditions) -> int:
     while steps < RUNGS and carried < _SHORT * wanted:
         steps, wanted = steps + 1, wanted * BITRATE_PER_RUNG
     return steps
+
+
+def _fallen(choice: Choice, rung: int, now: float) -> Choice:
+    if choice.went_up and now - choice.changed_at < RELAPSE:
+        patience = min(AFTER_RELAPSE * choice.patience, MOST_PATIENCE)
+        choice = replace(choice, patience=patience)
+    return _moved(choice, rung, now)
 
 
 def _moved(choice: Choice, rung: int, now: float) -> Choice:

@@ -2,11 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from peer.media.adaptation import LATE, MOST_PROBES, STEP, Adaptation
+from peer.media import rungs
+from peer.media.adaptation import (
+    LATE,
+    MOST_PROBES,
+    MOST_WATCHES,
+    OVERDUE,
+    STEP,
+    Adaptation,
+    Sent,
+)
 from peer.media.capture_time import ntp_time
 from peer.media.feedback import ReportBlock
 from peer.media.lateness import BEAT, REMEMBERED, Lateness, lateness
@@ -14,6 +23,13 @@ from peer.media.rungs import Choice
 
 SIZE = (1280, 720)
 QUICK, SLOW = 0.02, 0.45
+
+
+@pytest.fixture
+def in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this computer is, this process is not late."""
+    never_late = Lateness()
+    monkeypatch.setattr("peer.media.adaptation.lateness", lambda: never_late)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +44,7 @@ async def watched() -> AsyncIterator[Lateness]:
 def report(round_trip: float) -> ReportBlock:
     """Of a viewer that has lost nothing, with a round trip of so many seconds."""
     asked = (ntp_time(time.monotonic() - round_trip) >> 16) & 0xFFFFFFFF
-    return ReportBlock(1, 0, 0, 0, asked, 0)
+    return ReportBlock(1, 0, 0, 0, asked, 0, 0)
 
 
 def busy_for(seconds: float) -> None:
@@ -36,25 +52,30 @@ def busy_for(seconds: float) -> None:
     time.sleep(seconds)
 
 
-async def rung_after(adaptation: Adaptation, seconds: float, *, busy: bool) -> int:
-    """The rung after some reports, each of which took so long because something was slow."""
+async def rung_after(adaptation: Adaptation, make_late: Callable[[], Awaitable[None]]) -> int:
+    """The rung after some reports, of a round trip that became long."""
     for number in range(8):
         adaptation.reported(report(QUICK if number < 2 else SLOW), number)
         adaptation.look(100_000 * number, SIZE, 0)
-        if busy:
-            await asyncio.sleep(2 * BEAT)
-            busy_for(seconds)
-        else:
-            await asyncio.sleep(seconds)
+        await make_late()
     return adaptation.rung
 
 
-async def test_a_round_trip_that_is_long_is_congestion() -> None:
-    assert await rung_after(Adaptation(), SLOW, busy=False) == 1
+@pytest.mark.usefixtures("in_time")
+async def test_a_round_trip_that_is_long_is_congestion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rungs, "BAD_FOR", 0.2)
+    assert await rung_after(Adaptation(), lambda: asyncio.sleep(0.1)) == 1
 
 
-async def test_a_round_trip_that_this_process_has_made_long_is_not() -> None:
-    assert await rung_after(Adaptation(), SLOW, busy=True) == 0
+async def test_a_round_trip_that_this_process_has_made_long_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def busy() -> None:
+        await asyncio.sleep(2 * BEAT)
+        busy_for(BEAT + 2 * LATE)
+
+    monkeypatch.setattr(rungs, "BAD_FOR", 0.2)
+    assert await rung_after(Adaptation(), busy) == 0
 
 
 async def test_a_full_size_that_was_tried_is_paced_as_others_are() -> None:
@@ -70,11 +91,11 @@ async def test_a_full_size_that_was_tried_is_paced_as_others_are() -> None:
 
 async def test_lateness_is_known_before_its_timer_is_heard(watched: Lateness) -> None:
     await asyncio.sleep(2 * BEAT)
-    assert watched.worst() < LATE
     busy_for(BEAT + 2 * LATE)
-    assert watched.worst() >= LATE
+    late = watched.worst()
+    assert late >= LATE
     await asyncio.sleep(REMEMBERED + 2 * BEAT)
-    assert watched.worst() < LATE
+    assert watched.worst() < late
 
 
 async def look(adaptation: Adaptation, octets: int) -> None:
@@ -105,6 +126,7 @@ async def test_so_many_are_probed_at_once_and_others_when_these_are_done() -> No
         one.abandon()
 
 
+@pytest.mark.usefixtures("in_time")
 async def test_a_probe_makes_up_what_pictures_leave_and_ends_at_a_sign() -> None:
     adaptation = at_half_size()
     await asyncio.sleep(0.1)
@@ -124,3 +146,65 @@ async def test_a_probe_makes_up_what_pictures_leave_and_ends_at_a_sign() -> None
     assert adaptation.step(100_000, 20) == 0.0
     assert not adaptation.is_probing
     assert adaptation.rung == 1
+
+
+def sent(packets: int) -> Sent:
+    return Sent(packets, 1200 * packets, SIZE, 2_000_000)
+
+
+@pytest.mark.usefixtures("in_time")
+async def test_a_full_way_is_left_at_once() -> None:
+    adaptation = Adaptation()
+    adaptation.watch(1)
+    assert adaptation.is_watching
+    adaptation.asked()
+    assert adaptation.heard(QUICK, 0, sent(10)) == 0
+    for number in range(1, 5):
+        adaptation.asked()
+        await asyncio.sleep(0.04)
+        waits = adaptation.heard(QUICK + 0.1 * number, 2 * number, sent(10 * number))
+        if waits:
+            break
+    assert waits >= 0.1
+    assert adaptation.rung == 2
+    assert not adaptation.is_watching
+
+
+async def test_what_this_process_has_made_late_shows_nothing() -> None:
+    adaptation = Adaptation()
+    adaptation.watch(1)
+    adaptation.heard(QUICK, 0, sent(10))
+    await asyncio.sleep(2 * BEAT)
+    for number in range(1, 8):
+        busy_for(BEAT + 2 * LATE)
+        assert adaptation.heard(QUICK + 0.1 * number, number, sent(10 * number)) == 0
+        await asyncio.sleep(0)
+    assert adaptation.rung == 0
+
+
+async def test_so_many_are_watched_at_once() -> None:
+    all_of_them = [Adaptation() for _ in range(MOST_WATCHES + 1)]
+    for one in all_of_them:
+        one.watch(1)
+    assert [one.is_watching for one in all_of_them] == [True] * MOST_WATCHES + [False]
+    for one in all_of_them:
+        one.abandon()
+    all_of_them[-1].watch(1)
+    assert all_of_them[-1].is_watching
+    all_of_them[-1].abandon()
+
+
+@pytest.mark.usefixtures("in_time")
+async def test_packets_that_are_overdue_are_reason_to_watch() -> None:
+    adaptation = Adaptation()
+    for _ in range(2):
+        adaptation.reported(report(QUICK), 10)
+        adaptation.look(0, SIZE, 0)
+        await asyncio.sleep(0.01)
+    quick, slow = QUICK + OVERDUE / 2, QUICK + 2 * OVERDUE
+    assert not adaptation.arrived(report(QUICK), 10, quick)
+    assert adaptation.arrived(report(QUICK), 10, slow)
+    assert adaptation.is_watching
+    assert not adaptation.arrived(report(QUICK), 10, slow), "it is being watched"
+    adaptation.abandon()
+    assert not adaptation.arrived(report(QUICK), 10, slow), "it has just been watched"

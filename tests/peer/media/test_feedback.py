@@ -57,7 +57,7 @@ def heard(*packets: Any) -> list[tuple[Any, ...]]:
 
 
 INFO = RtcpReceiverInfo(OURS, 64, -3, 70_000, 90, 11, 12)
-BLOCK = ReportBlock(OURS, 64, -3, 90, 11, 12)
+BLOCK = ReportBlock(OURS, 64, -3, 90, 11, 12, 70000)
 
 
 def test_reports_of_who_only_receives_and_of_who_sends_as_well() -> None:

@@ -68,3 +68,13 @@ def test_a_number_that_comes_round_again_is_another_packet() -> None:
         history.find(1, n / 10, ROUND_TRIP)
     history.add(1, 2, sent(burst(b"b"), 60.0))
     assert history.find(1, 60.0, ROUND_TRIP) is not None
+
+
+def test_when_a_packet_was_sent_is_known_as_long_as_it_is_kept() -> None:
+    history = History()
+    for number in range(3):
+        first = (65_534 + 2 * number) & 0xFFFF
+        history.add(first, 0, sent(burst(b"a", b"b"), number / 10))
+    assert [history.sent_at(number) for number in (65_534, 0, 3)] == [0.0, 0.1, 0.2]
+    with pytest.raises(LookupError):
+        history.sent_at(4)

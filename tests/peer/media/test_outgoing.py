@@ -509,7 +509,7 @@ async def test_a_viewer_whose_way_is_narrow_gets_smaller_pictures_and_the_others
         await watch(other, camera)
         assert (await one.frame()).width == 640  # type: ignore[union-attr]
         one.says_nothing()
-        one.stream._adaptation._choice = rungs.Choice(patience=0.2)
+        one.stream._steering.adaptation._choice = rungs.Choice(patience=0.2)
         one.stream.estimated(10_000)
         frame = await picture_that(one, lambda frame: frame.width != 640)
         assert (frame.width, frame.height) == (320, 240)

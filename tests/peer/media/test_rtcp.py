@@ -21,7 +21,7 @@ def test_a_report_tells_time_counts_and_name() -> None:
 
 
 def report(lsr: int, dlsr: int, lost: int = 0) -> ReportBlock:
-    return ReportBlock(7, lost, 3, 90, lsr, dlsr)
+    return ReportBlock(7, lost, 3, 90, lsr, dlsr, 0)
 
 
 def test_round_trips_are_measured() -> None:

@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 
 from peer.media.probing import Signs
 from peer.media.rungs import (
+    AFTER_RELAPSE,
     HOPELESS_SETTLING,
     MOST_PATIENCE,
     PATIENCE,
+    RELAPSE,
     RUNGS,
     SETTLING,
     Choice,
     Conditions,
+    Full,
     after_signs,
     next_bitrate,
     next_choice,
     rung_count,
+    when_full,
 )
 
 NOMINAL = (2_000_000.0, 710_000.0, 250_000.0)
@@ -201,6 +205,40 @@ def test_a_smaller_picture_has_fewer_rungs() -> None:
     assert rung_count(720, 1280) == 3
     choice = Choice(rung=2)
     assert next_choice(choice, Conditions(1e5), 0, 2).rung == 1, "the track has become smaller"
+
+
+@given(
+    st.builds(Full, st.floats(0, 5e6), st.floats(0, 5e6), st.floats(0, 1)),
+    st.integers(0, RUNGS - 1),
+    st.integers(1, RUNGS),
+)
+def test_a_full_way_never_leads_up(full: Full, rung: int, rungs: int) -> None:
+    choice = Choice(min(rung, rungs - 1), changed_at=0.0)
+    after = when_full(choice, full, NOMINAL[choice.rung], 5.0, rungs)
+    assert choice.rung <= after.rung < rungs
+    if after.rung == choice.rung:
+        assert after == choice
+    else:
+        assert after.changed_at == 5.0
+    if full.most > NOMINAL[choice.rung] and full.fraction_lost < 0.1:
+        assert after == choice, "what waits will be gone"
+
+
+@pytest.mark.parametrize(
+    ("carried", "rung"), [(1.6e6, 1), (1e6, 1), (800_000, 1), (500_000, 2), (50_000, 2)]
+)
+def test_a_full_way_leads_as_far_down_as_it_carries(carried: float, rung: int) -> None:
+    assert when_full(Choice(), Full(carried, carried), NOMINAL[0], 0.0, RUNGS).rung == rung
+
+
+def test_a_queue_that_loses_much_leads_down_whatever_it_carries() -> None:
+    assert when_full(Choice(), Full(2e6, 2e6, 0.2), NOMINAL[0], 0.0, RUNGS).rung == 1
+
+
+def test_a_way_that_is_full_after_going_up_is_probed_less_often() -> None:
+    choice = Choice(changed_at=0.0, went_up=True)
+    for at, patience in ((1.0, AFTER_RELAPSE * PATIENCE), (RELAPSE + 1, PATIENCE)):
+        assert when_full(choice, Full(1e6, 1e6), NOMINAL[0], at, RUNGS).patience == patience
 
 
 @given(st.lists(conditions, max_size=50))
