@@ -278,6 +278,7 @@ class RTCPeerConnection(NegotiationApi, EventTarget, AsyncIOEventEmitter):
             self._statistics.add_sender(report, sender)
         if receiver is not None:
             self._statistics.add_receiver(report, receiver)
+        self._packets.settle()
         self._statistics.add_transport(report)
         return report
 

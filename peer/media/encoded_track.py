@@ -11,7 +11,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import Packet
 
 from ..capture.clock import VIDEO_TIME_BASE
-from .encoded_frame import Burst
+from .encoded_frame import Burst, EncodedFrame
 from .opus_encoder import CLOCK_RATE
 from .shared_encoder import Encoding, shared_encoder
 
@@ -93,6 +93,12 @@ class EncodedTrack(aiortc.MediaStreamTrack):
         self._changed.set()
         if frame.is_picture and frame.keyframe:
             self._encoder.request_keyframe(time.monotonic() + KEYFRAME_INTERVAL)
+
+    def steady_sender(self, frame: EncodedFrame) -> None:
+        """There is none: packets are made elsewhere."""
+
+    def left_out(self, burst: Burst) -> None:
+        """Nothing is."""
 
     def interrupted(self) -> None:
         """Go on at the next key frame, and have one made."""

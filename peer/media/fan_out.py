@@ -6,7 +6,10 @@ import time
 from collections import deque
 from typing import Protocol
 
+from .cohort import Cohort
 from .encoded_frame import Burst, EncodedFrame
+from .packet_sender import PacketSender
+from .rtp_packet import PacketForm
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,14 @@ class Viewer(Protocol):
     def deliver(self, burst: Burst) -> None:
         """Send packets; must neither block nor fail."""
 
+    def steady_sender(self, frame: EncodedFrame) -> PacketSender | None:
+        """Its sender, if it has been sent this frame, and is to be sent all that follows with
+        nothing to be done or decided: then that sender is used, and `deliver()` is not, until
+        `FanOut.part()`."""
+
+    def left_out(self, burst: Burst) -> None:
+        """Its sender could not send this, and is not used any more."""
+
     def interrupted(self) -> None:
         """Packets have been left out: wait for the next key frame."""
 
@@ -51,8 +62,10 @@ class FanOut:
         self.narrow = narrow
         """Whether the viewers' ways are thought to be narrow."""
         self._bitrate = 0.0
-        self.viewers: list[Viewer] = []
-        """Who gets everything that is sent."""
+        # Who gets everything that is sent: each by its own doing, or in step with others.
+        self._apart: list[Viewer] = []
+        self._in_step: dict[Viewer, Cohort[Viewer]] = {}
+        self._cohorts: dict[PacketForm, Cohort[Viewer]] = {}
         self._late: dict[Viewer, asyncio.Task[None]] = {}
         self._group: list[EncodedFrame] = []
         self._waiting: deque[Burst] = deque()
@@ -61,7 +74,13 @@ class FanOut:
     @property
     def empty(self) -> bool:
         """Whether there is nobody to send to."""
-        return not self.viewers and not self._late
+        return not (self._apart or self._in_step or self._late)
+
+    def is_alone(self, viewer: Viewer) -> bool:
+        """Whether everything that is sent is sent to this one only."""
+        return len(self._apart) + len(self._in_step) == 1 and (
+            viewer in self._in_step or viewer in self._apart
+        )
 
     @property
     def keeps(self) -> bool:
@@ -78,7 +97,7 @@ class FanOut:
         if self._group:
             self._late[viewer] = self._loop.create_task(self._catch_up(viewer))
             return False
-        self.viewers.append(viewer)
+        self._apart.append(viewer)
         return True
 
     def remove(self, viewer: Viewer) -> None:
@@ -86,11 +105,22 @@ class FanOut:
         if (task := self._late.pop(viewer, None)) is not None:
             task.cancel()
         else:
-            self.viewers.remove(viewer)
+            self.part(viewer)
+            self._apart.remove(viewer)
+
+    def part(self, viewer: Viewer) -> None:
+        """Let a viewer see to what it is sent by itself again, until it is steady once more."""
+        if viewer in self._in_step:
+            self._in_step[viewer].remove(viewer)
+            self._fall_out(viewer)
+
+    def _fall_out(self, viewer: Viewer) -> None:
+        del self._in_step[viewer]
+        self._apart.append(viewer)
 
     def fail(self, error: Exception) -> None:
         """Tell every viewer."""
-        for viewer in (*self.viewers, *self._late):
+        for viewer in (*self._apart, *self._in_step, *self._late):
             viewer.source_failed(error)
 
     def send(self, frame: EncodedFrame, bitrate: float) -> None:
@@ -154,17 +184,38 @@ class FanOut:
 
     def _deliver(self, burst: Burst) -> None:
         burst.sent_at = time.monotonic()
-        for viewer in list(self.viewers):
+        apart = list(self._apart)
+        for form, cohort in list(self._cohorts.items()):
+            for viewer, error in cohort.send(burst):
+                self._fall_out(viewer)
+                if error is None:
+                    viewer.left_out(burst)
+                else:
+                    self._give_up(viewer, error)
+            if not cohort:
+                del self._cohorts[form]
+        for viewer in apart:
             try:
                 viewer.deliver(burst)
             except Exception as error:
                 self._give_up(viewer, error)
+            else:
+                if burst.last:
+                    self._fall_in(viewer, burst.frame)
         burst.batches.clear()
+
+    def _fall_in(self, viewer: Viewer, frame: EncodedFrame) -> None:
+        sender = viewer.steady_sender(frame)
+        if sender is not None and viewer in self._apart:
+            cohort = self._cohorts.setdefault(sender.form, Cohort(sender.form))
+            if cohort.add(viewer, sender, frame):
+                self._apart.remove(viewer)
+                self._in_step[viewer] = cohort
 
     def _give_up(self, viewer: Viewer, error: Exception) -> None:
         """Whatever is wrong with one viewer is no reason to fail all others."""
         logger.error("a viewer cannot be sent to", exc_info=error)
-        if viewer in self.viewers or viewer in self._late:
+        if viewer in self._apart or viewer in self._late:
             viewer.given_up(error)
 
     async def _catch_up(self, viewer: Viewer) -> None:
@@ -174,7 +225,7 @@ class FanOut:
             self._give_up(viewer, error)
         else:
             del self._late[viewer]
-            self.viewers.append(viewer)
+            self._apart.append(viewer)
 
     async def _send_kept(self, viewer: Viewer) -> None:
         group, position = self._group, 0

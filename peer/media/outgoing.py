@@ -9,7 +9,7 @@ import aiortc
 from aiortc import RTCRtpCodecParameters
 
 from .capabilities import leaves_pauses_out, preferred_codecs, sendable_codecs
-from .encoded_frame import Burst
+from .encoded_frame import Burst, EncodedFrame
 from .feedback import ReportBlock
 from .lateness import lateness
 from .packet_sender import PacketSender
@@ -65,6 +65,14 @@ class _Feed:
             stream._send(burst)
         else:
             stream._consider(self, burst)
+
+    def steady_sender(self, frame: EncodedFrame) -> PacketSender | None:
+        stream = self._stream
+        steady = stream._flowing is self and stream._sender.is_at(frame)
+        return stream._sender if steady else None
+
+    def left_out(self, burst: Burst) -> None:
+        self._stream._left_out(burst)
 
     def interrupted(self) -> None:
         if self._stream._flowing is self:
@@ -137,6 +145,7 @@ class OutgoingStream:
     def start(self, parameters: StreamParameters) -> None:
         """Begin to send, or go on, with these parameters; to be called when they are known, and
         again when the transport is ready."""
+        self._stand_aside()
         if self._sender.configure(parameters):
             self._drop_feeds()  # what comes out of them is of the other codec
         self._codec, self._parameters = parameters.codec, parameters
@@ -277,11 +286,20 @@ class OutgoingStream:
             self._ask_for_keyframe()
 
     def _send(self, burst: Burst) -> None:
-        if not self._sender.send(burst) and burst.frame.is_picture:
-            self._flowing = None  # the others go on meanwhile; this viewer does with a key frame
+        if not self._sender.send(burst):
+            self._left_out(burst)
         if self._report_timer is None:
             lateness().start()
             self._report()
+
+    def _left_out(self, burst: Burst) -> None:
+        if burst.frame.is_picture:
+            self._flowing = None  # the others go on meanwhile; this viewer does with a key frame
+
+    def _stand_aside(self) -> None:
+        """Be sent nothing in step with others any more."""
+        if self._flowing is not None:
+            self._flowing.encoder.part(self._flowing)
 
     def _report(self) -> None:
         self._reports += 1
@@ -303,13 +321,14 @@ class OutgoingStream:
         if (newest := self._next_feed or self._feed) is not None:
             newest.encoder.limit_bitrate(newest, self._steering.adaptation.aim)
         if is_too_much:
+            self._stand_aside()
             self._flowing = None  # the way is full of larger pictures, and needs a moment
 
     # What the viewer says.
 
     def reported(self, report: ReportBlock) -> None:
         """Take up how it arrives."""
-        self._steering.adaptation.reported(report, self._sender.packets)
+        self._steering.adaptation.reported(report, self._sender.sent.packets)
         if self.kind == "video":
             self._steering.arrived(report)
 
@@ -353,6 +372,7 @@ class OutgoingStream:
     def statistics(self) -> OutgoingStatistics:
         """How the stream is doing."""
         sender, feed, parameters = self._sender, self._feed, self._parameters
+        sent = sender.sent
         adaptation = self._steering.adaptation
         receiver = adaptation.receiver
         encoder = feed.encoder if feed is not None else None
@@ -361,14 +381,14 @@ class OutgoingStream:
         level = frame.audio_level if frame is not None else None
         source_width, source_height = encoder.size if encoder is not None else (0, 0)
         return OutgoingStatistics(
-            packetsSent=sender.packets + sender.repeated_packets + sender.probe_packets,
-            bytesSent=sender.octets + sender.repeated_octets,
-            headerBytesSent=sender.header_octets + sender.probe_octets,
+            packetsSent=sent.packets + sender.repeated_packets + sender.probe_packets,
+            bytesSent=sent.octets + sender.repeated_octets,
+            headerBytesSent=sent.header_octets + sender.probe_octets,
             retransmittedPacketsSent=sender.repeated_packets,
             retransmittedBytesSent=sender.repeated_octets,
-            framesEncoded=sender.frames,
-            keyFramesEncoded=sender.keyframes,
-            framesSent=sender.whole_frames,
+            framesEncoded=sent.frames,
+            keyFramesEncoded=sent.keyframes,
+            framesSent=sent.whole_frames,
             frameWidth=width,
             frameHeight=height,
             framesPerSecond=round(1 / sender.frame_interval, 1) if sender.frame_interval else 0.0,

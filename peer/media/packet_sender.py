@@ -2,14 +2,16 @@
 
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from struct import pack
 
 from ..capture.clock import sample_number
 from .encoded_frame import Burst, EncodedFrame
-from .history import History, Lost
+from .history import Entry, History, Lost, Repetitions, find
+from .progress import Counts, Progress
 from .rtcp import bye, sender_report
-from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm, packet_form
+from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm, batch_of, packet_form
 from .stream_parameters import PacketTransport, StreamParameters
 
 REPAIRS = 0.3
@@ -17,8 +19,7 @@ REPAIRS = 0.3
 narrow, and repetitions would make it still narrower."""
 MOST_REPAIRS = 25_000
 """Octets that may be sent again at one moment."""
-_RATE_SMOOTHING = 0.1
-_MASK_32 = 0xFFFFFFFF
+_MASK_16, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
 
 def _random_sequence_number() -> int:
@@ -28,47 +29,63 @@ def _random_sequence_number() -> int:
 
 
 class PacketSender:
-    """Sequence numbers and time stamps go on through every change of track, codec and direction."""
+    """Sequence numbers and time stamps go on through every change of track, codec and direction.
+
+    It numbers and counts by itself, or in step with others: then a `Cohort` sends and counts for
+    all of them, and what is this one's own is what it adds to the common numbers.
+    """
 
     def __init__(self, kind: str, transport: PacketTransport) -> None:
         self._kind = kind
-        self._transport = transport
+        self.transport = transport
         self._parameters: StreamParameters | None = None
-        self._form: PacketForm
-        self._ssrc = 0
-        self._sequence_number = _random_sequence_number()
+        self.form: PacketForm
+        """What its packets have in common with those of others; after `configure()`."""
+        self.ssrc = 0
+        self._own = Progress(_random_sequence_number(), random.getrandbits(32))
+        self._progress = self._own
+        self._number_offset = self._timestamp_offset = 0
+        self._joined = 0  # the first of the common numbers that is this one's too
+        self._before = Counts()  # what is not counted in the progress
         self._rtx_sequence_number = _random_sequence_number()
-        self._timestamp_offset = random.getrandbits(32)
-        self._timestamp = 0  # of the last frame
-        self._frame_at = 0.0
-        self._history = History()
         self._repeats = False  # whether the viewer may ask for packets again
-        self._repairs = float(MOST_REPAIRS)
-        self.packets = self.octets = self.header_octets = 0
-        """What was sent, without what was sent again."""
+        self._repetitions = Repetitions()
+        self._repairs, self._repairs_at = float(MOST_REPAIRS), 0
         self.repeated_packets = self.repeated_octets = 0
         self.probe_packets = self.probe_octets = 0
         """What was sent to see whether it gets through, with its headers."""
-        self.frames = self.keyframes = self.whole_frames = 0
-        """Frames that were begun, those of them that decoders can begin with, and those sent to
-        the end."""
-        self.keyframe_at = 0.0
-        """When the last of these was begun (`time.monotonic()`)."""
-        self.frame_interval = 0.0
-        """Seconds, smoothed."""
-        self.frame: EncodedFrame | None = None
+
+    @property
+    def sent(self) -> Counts:
+        """Counts of what was sent, without what was sent again."""
+        return self._before + self._progress.sent
+
+    @property
+    def keyframe_at(self) -> float:
+        """When the last key frame was begun (`time.monotonic()`)."""
+        return self._progress.keyframe_at
+
+    @property
+    def frame_interval(self) -> float:
+        """Seconds between frames, smoothed; 0 when it is not known."""
+        return self._progress.frame_interval
+
+    @property
+    def frame(self) -> EncodedFrame | None:
         """The one that was begun last."""
+        return self._progress.frame
 
     def configure(self, parameters: StreamParameters) -> bool:
-        """Send with these parameters from now on; returns whether it is another format."""
+        """Send with these parameters from now on, by itself; returns whether it is another
+        format."""
         before, self._parameters = self._parameters, parameters
-        self._ssrc = parameters.ssrc
+        self.ssrc = parameters.ssrc
         self._repeats = any(feedback.type == "nack" for feedback in parameters.codec.rtcpFeedback)
-        form = self._new_form(parameters, self._transport.trailer)
-        if before is not None and form != self._form:
-            self._history = History()  # what it has could not be sent again as it was
-        another = before is not None and form.payload_type != self._form.payload_type
-        self._form = form
+        form = self._new_form(parameters, self.transport.trailer)
+        if before is not None and form != self.form:
+            self._own.history = History()  # what it has could not be sent again as it was
+        another = before is not None and form.payload_type != self.form.payload_type
+        self.form = form
         return another
 
     def _new_form(self, parameters: StreamParameters, trailer: int) -> PacketForm:
@@ -76,61 +93,86 @@ class PacketSender:
         extensions = tuple((uri, negotiated[uri]) for uri in known if uri in negotiated)
         return packet_form(parameters.codec.payloadType or 0, parameters.mid, extensions, trailer)
 
-    def send(self, burst: Burst) -> bool:
-        """Send what all viewers are sent, as this one's; False when not all of it could be.
+    # By itself.
 
-        This is done for each viewer and burst: whatever else can be done once, is done elsewhere.
-        """
-        transport, form = self._transport, self._form
-        if form.trailer != transport.trailer:
-            form = self._fit()
+    def send(self, burst: Burst) -> bool:
+        """Send what all viewers are sent, as this one's; False when not all of it could be."""
+        own, form = self._own, self._fit()
         if burst.first == 0:
-            self._begin(burst.frame, burst.sent_at)
-        batch = burst.batches.get(form)
-        if batch is None:
-            batch = burst.batches[form] = PacketBatch(burst, form)
-        first, timestamp = self._sequence_number, self._timestamp
-        self._sequence_number = batch.stamp(first, timestamp, self._ssrc)
-        if self._repeats:
-            self._history.add(first, timestamp, burst)
-        if not transport.send_rtp(batch):
+            own.begin(burst.frame, burst.sent_at)
+        assert own.timestamp is not None
+        batch = batch_of(burst, form)
+        batch.stamp(own.number & _MASK_16, own.timestamp, self.ssrc)
+        own.pass_by(burst)
+        if not self.transport.send_rtp(batch):
             return False
-        self.packets += batch.count
-        self.octets += batch.payload_octets
-        self._repairs = min(MOST_REPAIRS, self._repairs + REPAIRS * batch.payload_octets)
-        self.header_octets += batch.header_octets
-        self.whole_frames += burst.last
+        own.count(batch, whole=burst.last)
         return True
 
-    def _fit(self) -> PacketForm:
-        """The form with the room that the transport's protection needs."""
-        form, trailer = self._form, self._transport.trailer
-        self._form = packet_form(form.payload_type, form.mid, form.extensions, trailer)
-        return self._form
+    # In step with others.
 
-    def _begin(self, frame: EncodedFrame, now: float) -> None:
-        timestamp = (frame.timestamp + self._timestamp_offset) & _MASK_32
-        if self.frames:
-            if not 0 < (timestamp - self._timestamp) & _MASK_32 < 1 << 31:
-                # Another encoder's key frame shows what the last picture of the one before did.
-                timestamp = (self._timestamp + 1) & _MASK_32
-            elapsed = now - self._frame_at
-            self.frame_interval += (elapsed - self.frame_interval) * _RATE_SMOOTHING
-        self._timestamp, self._frame_at, self.frame = timestamp, now, frame
-        self.frames += 1
-        if frame.keyframe:
-            self.keyframes += 1
-            self.keyframe_at = now
-            if frame.is_picture:
-                self._history = History()  # what came before is not needed any more
+    def is_at(self, frame: EncodedFrame) -> bool:
+        """Whether this frame was the last, and what follows it needs nothing but numbers."""
+        return self._own.is_at(frame)
+
+    def lead(self) -> Progress:
+        """Where this one is, by the frames' own time stamps: what others can go in step with."""
+        progress = Progress()
+        progress.go_on_from(self._own, 0, -self._own.shift)
+        return progress
+
+    def fall_in(self, progress: Progress) -> tuple[int, int]:
+        """Go in step with others, who are at the same frame.
+
+        :return: what is to be added to their numbers and time stamps.
+        """
+        own = self._own
+        self._number_offset, self._timestamp_offset = own.number - progress.number, own.shift
+        self._joined = progress.number
+        self._before = own.sent - progress.sent
+        self._progress = progress
+        return self._number_offset, self._timestamp_offset
+
+    def fall_out(self, unsent: Burst | None = None) -> None:
+        """Go on by itself.
+
+        :param unsent: what the others were sent, and this one could not be.
+        """
+        own = self._own
+        own.sent = self.sent
+        own.history = History(reversed(list(self._kept())))
+        own.go_on_from(self._progress, self._number_offset, self._timestamp_offset)
+        self._progress, self._before = own, Counts()
+        if unsent is not None:
+            own.pass_by(unsent)
+
+    def _fit(self) -> PacketForm:
+        """The form, with the room that the transport's protection needs."""
+        form, trailer = self.form, self.transport.trailer
+        if form.trailer != trailer:
+            self.form = packet_form(form.payload_type, form.mid, form.extensions, trailer)
+        return self.form
+
+    # What is missed.
+
+    def _kept(self) -> Iterator[Entry]:
+        """The bursts of the last second as this viewer was sent them, the newest first."""
+        progress, own = self._progress, self._own
+        if progress is not own:
+            for number, timestamp, burst in progress.history.since(self._joined):
+                shifted = (timestamp + self._timestamp_offset) & _MASK_32
+                yield number + self._number_offset, shifted, burst
+            if self._kind == "video" and progress.keyframe_at > own.frame_at:
+                return  # what came before is not needed any more
+        yield from own.history.since()
 
     def under_way(self, newest: int, now: float) -> tuple[int, float]:
         """How many packets were sent after the one of this sequence number, and how many seconds
         ago the first of them."""
-        following = (newest + 1) & 0xFFFF
-        count = (self._sequence_number - following) & 0xFFFF
+        following = (newest + 1) & _MASK_16
+        count = (self.next_sequence_number - following) & _MASK_16
         try:
-            return count, now - self._history.sent_at(following) if count else 0.0
+            return count, now - find(self._kept(), following).burst.sent_at if count else 0.0
         except LookupError:
             return count, 0.0
 
@@ -139,26 +181,32 @@ class PacketSender:
 
         :param round_trip: seconds.
         """
-        parameters, transport = self._parameters, self._transport
-        if parameters is None or not transport.ready or self._repairs <= 0:
+        transport = self.transport
+        if self._parameters is None or not transport.ready or self._repairs_left() <= 0:
             return False
         try:
-            lost = self._history.find(sequence_number, time.monotonic(), round_trip)
+            lost = find(self._kept(), sequence_number)
+            if not self._repetitions.allow(sequence_number, time.monotonic(), round_trip):
+                return True
         except LookupError:
             return False
-        if lost is None:
-            return True
         self._repairs -= len(lost.burst.payloads[lost.index])
         batch = self._retransmission(sequence_number, lost)
         if batch is None:
             # To the last bit what it was: SRTP encrypts it with the same numbers once more.
             batch = PacketBatch(lost.burst.once_more(lost.index), self._fit())
-            batch.stamp(sequence_number, lost.timestamp, self._ssrc)
+            batch.stamp(sequence_number, lost.timestamp, self.ssrc)
         if not transport.send_rtp(batch):
             return False
         self.repeated_packets += 1
         self.repeated_octets += batch.payload_octets
         return True
+
+    def _repairs_left(self) -> float:
+        octets = self.sent.octets
+        earned = REPAIRS * (octets - self._repairs_at)
+        self._repairs, self._repairs_at = min(MOST_REPAIRS, self._repairs + earned), octets
+        return self._repairs
 
     def _retransmission(self, sequence_number: int, lost: Lost) -> PacketBatch | None:
         """A packet once more, in the stream that is for that (RFC 4588); None without one."""
@@ -169,15 +217,14 @@ class PacketSender:
         burst.sent_at = time.monotonic()  # by which viewers see how long packets take
         form = replace(self._fit(), payload_type=parameters.rtx_payload_type)
         batch = PacketBatch(burst, form)
-        self._rtx_sequence_number = batch.stamp(
-            self._rtx_sequence_number, lost.timestamp, parameters.rtx_ssrc
-        )
+        batch.stamp(self._rtx_sequence_number, lost.timestamp, parameters.rtx_ssrc)
+        self._rtx_sequence_number = (self._rtx_sequence_number + 1) & _MASK_16
         return batch
 
     @property
     def next_sequence_number(self) -> int:
         """That of the packet that is sent next."""
-        return self._sequence_number
+        return (self._progress.number + self._number_offset) & _MASK_16
 
     @property
     def can_probe(self) -> bool:
@@ -190,13 +237,13 @@ class PacketSender:
 
     def probe(self, octets: float) -> None:
         """Send about so many octets that the viewer has already."""
-        while octets > 0:
-            try:
-                number, lost = self._history.another(self.probe_packets)
-            except LookupError:
-                return
-            batch = self._retransmission(number, lost)
-            if batch is None or not self._transport.send_rtp(batch):
+        newest = next(self._kept(), None)
+        while octets > 0 and newest is not None:
+            number, timestamp, burst = newest
+            index = self.probe_packets % len(burst.payloads)
+            lost = Lost(burst, index, timestamp)
+            batch = self._retransmission((number + index) & _MASK_16, lost)
+            if batch is None or not self.transport.send_rtp(batch):
                 return
             size = batch.payload_octets + batch.header_octets
             self.probe_packets += 1
@@ -205,17 +252,17 @@ class PacketSender:
 
     def report(self, *, leaving: bool = False) -> None:
         """Tell the viewer what time it is in the stream (and that it ends); not before it began."""
-        parameters = self._parameters
-        if parameters is None or not self.packets:
+        parameters, sent = self._parameters, self.sent
+        if parameters is None or not sent.packets:
             return
         now = time.monotonic()
         number = sample_number(now, parameters.codec.clockRate)
         data = sender_report(
-            self._ssrc,
+            self.ssrc,
             parameters.cname,
             now=now,
-            rtp_timestamp=(number + self._timestamp_offset) & _MASK_32,
-            packets=self.packets,
-            octets=self.octets,
+            rtp_timestamp=(number + self._own.shift) & _MASK_32,
+            packets=sent.packets,
+            octets=sent.octets,
         )
-        self._transport.send_rtcp(data + bye(self._ssrc) if leaving else data)
+        self.transport.send_rtcp(data + bye(self.ssrc) if leaving else data)

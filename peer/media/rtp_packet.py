@@ -66,6 +66,7 @@ class PacketBatch:
         "lengths",
         "payload_octets",
         "runs",
+        "size",
         "starts",
     )
 
@@ -92,6 +93,8 @@ class PacketBatch:
             position += length + form.trailer
         self._template = b"".join(parts)
         self.buffer = bytearray(self._template)
+        self.size = position
+        """Of all, protected."""
         self.count = len(burst.payloads)
         self.header_octets = self.count * (_HEADER.size + len(extensions))
         self.payload_octets = sum(map(len, burst.payloads))
@@ -101,15 +104,22 @@ class PacketBatch:
         self.handle: Any = None
         """What the transport has worked out once for all viewers."""
 
-    def stamp(self, sequence_number: int, timestamp: int, ssrc: int) -> int:
-        """Make `buffer` one viewer's; returns the sequence number of the packet to follow."""
+    def stamp(self, sequence_number: int, timestamp: int, ssrc: int) -> None:
+        """Make `buffer` one viewer's."""
         buffer = self.buffer
         buffer[:] = self._template
         pack_into = _STAMP.pack_into
         for start in self.starts:
             pack_into(buffer, start + _STAMP_OFFSET, sequence_number, timestamp, ssrc)
             sequence_number = (sequence_number + 1) & _SEQUENCE_MASK
-        return sequence_number
+
+
+def batch_of(burst: Burst, form: PacketForm) -> PacketBatch:
+    """The packets of a burst, made once for all viewers whose packets have this form."""
+    batch: PacketBatch | None = burst.batches.get(form)
+    if batch is None:
+        batch = burst.batches[form] = PacketBatch(burst, form)
+    return batch
 
 
 def _runs(lengths: list[int], trailer: int) -> list[tuple[int, int, int]]:

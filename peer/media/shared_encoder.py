@@ -115,7 +115,7 @@ class SharedEncoder:
     def limit_bitrate(self, viewer: Viewer, bitrate: float | None) -> None:
         """Aim at fewer bits a second for the sake of this viewer, if it is the only one."""
         if self._video is not None:
-            limited = bitrate is not None and self._fan_out.viewers == [viewer]
+            limited = bitrate is not None and self._fan_out.is_alone(viewer)
             self._video.limit = round(bitrate or 0) if limited else None
             self._fan_out.narrow = limited or self.encoding.scale_down_by > 1
 
@@ -173,6 +173,10 @@ class SharedEncoder:
         else:
             _encoders.get(self._track, {}).pop(self.encoding, None)
             self._stop()
+
+    def part(self, viewer: Viewer) -> None:
+        """Let a viewer see to what it is sent by itself."""
+        self._fan_out.part(viewer)
 
     def request_keyframe(self, not_before: float = 0.0) -> None:
         """Make the next picture one that decoders can begin with.

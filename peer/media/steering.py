@@ -66,8 +66,10 @@ class Steering:
         nominal, needed, rung = encoder.nominal_bitrate, None, adaptation.rung
         if sender.can_probe:
             needed = (nominal or encoder.target_bitrate) / BITRATE_PER_RUNG
-        octets = sender.octets + sender.header_octets
-        adaptation.look(octets, self._largest_size(encoder), nominal, needed)
+        sent = sender.sent
+        adaptation.look(
+            sent.octets + sent.header_octets, self._largest_size(encoder), nominal, needed
+        )
         self._turn(adaptation.rung > rung)
         if adaptation.is_probing and self._probe_timer is None:
             self._probe()
@@ -81,8 +83,9 @@ class Steering:
     def _probe(self) -> None:
         """Go on with a probe, until it ends."""
         self._probe_timer, sender = None, self._sender
-        octets = sender.octets + sender.header_octets + sender.repeated_octets + sender.probe_octets
-        sender.probe(self.adaptation.step(octets, sender.packets))
+        sent = sender.sent
+        octets = sent.octets + sent.header_octets + sender.repeated_octets + sender.probe_octets
+        sender.probe(self.adaptation.step(octets, sent.packets))
         if self.adaptation.is_probing:
             self._transport.measure_round_trip(self.adaptation.answered)
             self._probe_timer = asyncio.get_running_loop().call_later(STEP, self._probe)
@@ -100,7 +103,7 @@ class Steering:
         """Take up which packets had come, and look closely when others are overdue."""
         sender = self._sender
         others, seconds = sender.under_way(report.highest, time.monotonic())
-        if self.adaptation.arrived(report, sender.packets - others, seconds):
+        if self.adaptation.arrived(report, sender.sent.packets - others, seconds):
             self._check()
 
     def missed(self, sequence_numbers: list[int]) -> None:
@@ -115,7 +118,7 @@ class Steering:
             self._check_timer = None
         if self.adaptation.is_watching:
             self.adaptation.asked()
-            self._transport.measure_round_trip(partial(self._checked, self._sender.packets))
+            self._transport.measure_round_trip(partial(self._checked, self._sender.sent.packets))
             loop = asyncio.get_running_loop()
             self._check_timer = loop.call_later(CHECK_INTERVAL, self._check)
 
@@ -127,8 +130,9 @@ class Steering:
         sender, encoder = self._sender, self._encoder()
         if encoder is None:
             return None
-        octets = sender.octets + sender.header_octets
-        return Sent(sender.packets, octets, self._largest_size(encoder), encoder.target_bitrate)
+        counts = sender.sent
+        octets = counts.octets + counts.header_octets
+        return Sent(counts.packets, octets, self._largest_size(encoder), encoder.target_bitrate)
 
     def _conclude(self, waits: float) -> None:
         """Go on with a smaller size, if packets wait, once they are through."""

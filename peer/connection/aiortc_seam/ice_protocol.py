@@ -23,7 +23,7 @@ class PairStatistics:
     """What has passed between a local and a remote candidate (RTCIceCandidatePairStats).
 
     Who sends past `IceTransport`, through the socket of `selected_path()`, adds to `bytes_sent`
-    and `packets_sent` what it sends. Checks are not counted as packets.
+    and `packets_sent` what it has sent, now and then. Checks are not counted as packets.
     """
 
     bytes_sent: int = 0

@@ -33,6 +33,7 @@ _SEGMENT_SIZE = Struct("=H")
 # Past what a subclass makes of them: what they raise is seen to here.
 _sendto, _sendmsg = socket.socket.sendto, socket.socket.sendmsg
 _protect = lib.srtp_protect
+_length = ffi.new("int *")  # all is done on the event loop
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
 # Some interfaces can't have datagrams cut for them.
 _UNCUT = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
@@ -43,8 +44,8 @@ class SrtpTransport:
 
     def __init__(self, dtls: DtlsTransport) -> None:
         self._ice = dtls.ice
-        self._length = ffi.new("int *")
         self._statistics = self._ice.pair_statistics()
+        self._packets = self._octets = 0
         self._segments = sys.platform == "linux"
         self._session: Any = None  # libsrtp's, while the DTLS transport is connected
         self._path: tuple[socket.socket, tuple[str, int]] | None = None
@@ -52,18 +53,28 @@ class SrtpTransport:
         """Whether packets can be sent at the moment."""
         self.trailer = _GCM_TAG_LENGTH
         """Bytes that protection appends to an RTP packet: the length of its tag."""
+        self._dtls = dtls
         self._ice.on("statechange", self._changed)
         self._ice.on("selectedcandidatepairchange", self._changed)
         self.go_on_with(dtls)
 
     def go_on_with(self, dtls: DtlsTransport) -> None:
         """Send through this one from now on; it is on the same ICE transport."""
+        self.settle()
         self._dtls = dtls
-        self._counters = vars(dtls)
         dtls.on("statechange", self._changed)
         self._changed()
 
+    def settle(self) -> None:
+        """Add what was sent to the figures of the pair and of the DTLS transport, which are behind:
+        there are many packets, and few who look at those."""
+        self._statistics.packets_sent += self._packets
+        self._statistics.bytes_sent += self._octets
+        self._count_secured(self._packets, self._octets)
+        self._packets = self._octets = 0
+
     def _changed(self) -> None:
+        self.settle()
         connected = self._dtls.state == "connected"
         self._session = self._dtls._tx_srtp._srtp[0] if connected else None
         if connected:
@@ -82,7 +93,7 @@ class SrtpTransport:
         if not self.ready:
             return False
         packets, datagrams = batch.handle or _prepare(batch)
-        session, length = self._session, self._length
+        session, length = self._session, _length
         for pointer, plain in packets:
             length[0] = plain
             if _protect(session, pointer, length):
@@ -100,7 +111,8 @@ class SrtpTransport:
                     _sendmsg(sender, data, ancillary, 0, address)
         except OSError as error:
             return self._recover(error, batch)
-        self._count(batch.count, len(batch.buffer))
+        self._packets += batch.count
+        self._octets += batch.size
         return True
 
     def _recover(self, error: OSError, batch: PacketBatch) -> bool:
@@ -133,7 +145,8 @@ class SrtpTransport:
             else:
                 sender, address = self._path
                 sender.sendto(protected, address)
-                self._count(1, len(protected))
+                self._packets += 1
+                self._octets += len(protected)
         except (pylibsrtp.Error, OSError) as error:  # the network's, or that there is none
             logger.debug("a report could not be sent: %s", error)
             return False
@@ -143,14 +156,8 @@ class SrtpTransport:
         """Have told how many seconds an answer of the peer's takes, if one comes."""
         self._ice.measure_round_trip(measured)
 
-    def _count(self, packets: int, size: int) -> None:
-        statistics = self._statistics
-        statistics.packets_sent += packets
-        statistics.bytes_sent += size
-        self._count_secured(packets, size)
-
     def _count_secured(self, packets: int, size: int) -> None:
-        counters = self._counters
+        counters = vars(self._dtls)
         counters[_TX_PACKETS] += packets
         counters[_TX_BYTES] += size
 

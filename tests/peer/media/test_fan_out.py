@@ -26,6 +26,12 @@ class Watching:
         self.taken.append((burst.frame.timestamp, burst.first))
         self.times.append(time.monotonic())
 
+    def steady_sender(self, frame: EncodedFrame) -> None:
+        return None
+
+    def left_out(self, burst: Burst) -> None:
+        raise AssertionError("it has no sender")
+
     def interrupted(self) -> None:
         self.interruptions += 1
 
@@ -103,7 +109,7 @@ async def test_who_comes_late_gets_what_is_kept_and_then_what_comes() -> None:
     assert not fan_out.add(late)
     assert not fan_out.empty
     async with asyncio.timeout(5):
-        while late not in fan_out.viewers:  # noqa: ASYNC110
+        while late not in fan_out._apart:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert [number for number, _ in late.taken] == [1, 2, 3, 4]
     fan_out.send(frame(5), 1e6)
@@ -118,7 +124,7 @@ async def test_a_new_group_interrupts_who_is_still_in_the_old_one() -> None:
     await asyncio.sleep(0.01)
     fan_out.keep(frame(20, keyframe=True))
     async with asyncio.timeout(5):
-        while late not in fan_out.viewers:  # noqa: ASYNC110
+        while late not in fan_out._apart:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert late.taken[-1] == (20, 0)
     assert late.interruptions == 1

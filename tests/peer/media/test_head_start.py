@@ -192,7 +192,7 @@ async def test_one_who_fails_begins_anew_when_started_again(
             raise RuntimeError("once")
 
         with monkeypatch.context() as patch:
-            patch.setattr(one.stream._sender, "send", fails)
+            patch.setattr(one.stream._transport, "send_rtp", fails)
             await until(lambda: bool(one.failures))
         assert [str(error) for error in one.failures] == ["once"]
         assert one.stream._feed is None

@@ -166,7 +166,7 @@ async def test_a_track_is_encoded_once_for_all(camera: MediaStreamTrack) -> None
         encoders = {one.stream._feed.encoder for one in viewers}  # type: ignore[union-attr]
         assert len(encoders) == 1
         [encoder] = encoders
-        assert len(encoder._fan_out.viewers) == 3
+        await until(lambda: len(encoder._fan_out._in_step) == 3)
     assert not shared_encoder_module._encoders.get(camera)
 
 

@@ -62,6 +62,8 @@ async def test_packets_arrive_as_they_were(profile: bytes, monkeypatch: pytest.M
                 packet = await received.rtp.get()
                 assert (packet.sequence_number, packet.timestamp, packet.ssrc) == (7 + number, 8, 9)
                 assert packet.payload == payload
+        transport.settle()
+        assert sending.ice.pair_statistics().packets_sent >= 3
         statistics = sending._get_stats()[sending._stats_id]
         assert statistics.packetsSent >= 3
         assert statistics.bytesSent > 2500
