@@ -44,7 +44,8 @@ async def test_its_packets_are_sent_as_they_are(camera: MediaStreamTrack) -> Non
         numbers = [await one.number() for _ in range(10)]
         statistics = one.stream.statistics
     assert None not in numbers
-    assert numbers == list(range(numbers[0], numbers[0] + 10))  # type: ignore[operator, arg-type]
+    assert numbers == sorted(set(numbers)), "the camera skips what a busy machine is too late for"  # type: ignore[type-var]
+    assert statistics.packetsLost == 0
     assert statistics.encoderImplementation == "camera"
     assert (statistics.frameWidth, statistics.frameHeight) == (640, 480)
     assert statistics.targetBitrate == 0
