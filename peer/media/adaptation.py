@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from dataclasses import dataclass, replace
 
-from .backlog import SLACK, Answer, Backlog, Watch
+from .backlog import Answer, Backlog, Watch
 from .feedback import ReportBlock
 from .lateness import lateness
 from .probing import Signs
@@ -167,7 +167,7 @@ class Adaptation:
         """
         quickest, now = self._choice.quickest, time.monotonic()
         if quickest is None or under_way < quickest + OVERDUE:
-            self._timely = Answer(now, 0.0, packets, report.packets_lost)
+            self._timely = Answer(now - (quickest or 0), now, 0.0, packets, report.packets_lost)
             return False
         is_early = self._watch is not None or now - self._watched_at < UNWATCHED
         if is_early or lateness().worst() > LATE:
@@ -222,12 +222,13 @@ class Adaptation:
         return self._judge(watch.backlog, sent)
 
     def _judge(self, backlog: Backlog, sent: Sent) -> float:
-        most, about, last = backlog.carried(SLACK), backlog.carried(), backlog.last
-        if most is None or about is None or last is None:
+        most, last = backlog.most(), backlog.last
+        if most is None or last is None:
             return 0.0
         packet = 8 * sent.octets / max(1, sent.packets)  # bits
         before, now, rungs = self._choice, time.monotonic(), rung_count(*sent.size)
-        full = Full(packet * most, packet * about, backlog.fraction_lost())
+        sent_lately, carried = packet * backlog.sent(), packet * backlog.carried()
+        full = Full(sent_lately, packet * most, carried, backlog.fraction_lost())
         choice = when_full(before, full, sent.target_bitrate, now, rungs)
         self._chosen(choice, full)
         if choice.rung == before.rung:

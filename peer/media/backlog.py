@@ -9,7 +9,7 @@ known within a fraction of a second, long before a viewer estimates anything.
 import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CHECK_INTERVAL = 0.04
 """Seconds between checks: some five before a queue of usual size is full."""
@@ -30,6 +30,7 @@ SLACK = 0.06
 class Answer:
     """To a check. Times are in seconds of one clock."""
 
+    asked_at: float
     at: float
     late: float
     """Seconds by which it took longer than the quickest."""
@@ -45,42 +46,58 @@ class Backlog:
 
     before: Answer | None = None
     """The last before packets waited; the first of all if they always did."""
-    since: float = 0.0
-    """When the first of those came that are late."""
+    first: Answer | None = None
+    """The first of those that are late; None when packets don't wait."""
     last: Answer | None = None
-    """The last of these; None when packets don't wait."""
+    """The last of these."""
 
     def after(self, answer: Answer) -> "Backlog":
         """What they show with another one."""
         if answer.late < LATE:
             return Backlog(answer)
-        since = answer.at if self.last is None else self.since
-        return Backlog(self.before or answer, since, answer)
+        return Backlog(self.before or answer, self.first or answer, answer)
 
     def without(self, answer: Answer) -> "Backlog":
         """What they show as long as one is missing that is late as it is, and more packets than
         these can't have come."""
         if self.before is None or answer.late < LATE:
             return self
-        since = answer.at - answer.late + LATE if self.last is None else self.since
-        return Backlog(self.before, since, answer)
+        became_late = replace(answer, at=answer.at - answer.late + LATE)
+        return Backlog(self.before, self.first or became_late, answer)
 
-    def carried(self, slack: float = 0.0) -> float | None:
-        """Packets a second that the way carries; None while that can't be told.
-
-        :param slack: seconds that may have passed otherwise.
-        """
-        before, last = self.before, self.last
-        if before is None or last is None or last.at - self.since < LATE_FOR:
+    def most(self) -> float | None:
+        """Packets a second that the way carries at most; None while that can't be told."""
+        if self.before is None or not self._late_for(LATE_FOR):
             return None
-        elapsed = last.at - before.at - slack
-        sent, lost = last.packets - before.packets, last.lost - before.lost
+        return self._carried(self.before, SLACK)
+
+    def sent(self) -> float:
+        """Packets a second that were sent meanwhile."""
+        if self.before is None or self.last is None:
+            return 0.0
+        elapsed = self.last.asked_at - self.before.asked_at
+        return (self.last.packets - self.before.packets) / elapsed if elapsed > 0 else 0.0
+
+    def carried(self) -> float:
+        """Packets a second that the way carries, as far as is known: before packets waited, there
+        may have been too few for it."""
+        return max(self._carried(since) or 0.0 for since in (self.before, self.first))
+
+    def _late_for(self, seconds: float) -> bool:
+        first, last = self.first, self.last
+        return first is not None and last is not None and last.at - first.at >= seconds
+
+    def _carried(self, since: Answer | None, slack: float = 0.0) -> float | None:
+        if since is None or self.last is None:
+            return None
+        elapsed = self.last.at - since.at - slack
+        sent, lost = self.last.packets - since.packets, self.last.lost - since.lost
         return (sent - lost) / elapsed if elapsed > 0 else None
 
     def fraction_lost(self) -> float:
         """Of 1, since packets wait, if they have for a while."""
         before, last = self.before, self.last
-        if before is None or last is None or last.at - self.since < FULL_FOR:
+        if before is None or last is None or not self._late_for(FULL_FOR):
             return 0.0
         return (last.lost - before.lost) / max(1, last.packets - before.packets)
 
@@ -117,7 +134,7 @@ class Watch:
             self._unanswered.popleft()
         self._quickest = quickest
         late = now - asked_at - quickest
-        self.backlog = self.backlog.after(Answer(now, late, packets, self._lost))
+        self.backlog = self.backlog.after(Answer(asked_at, now, late, packets, self._lost))
 
     def missed(self, now: float, sequence_numbers: Iterable[int], packets: int) -> None:
         """The viewer says that it misses these packets, some of them once more.
@@ -129,7 +146,8 @@ class Watch:
         for number in sequence_numbers:
             if 0 < (number - self._newest_lost) & 0xFFFF < 1 << 15:
                 self._lost, self._newest_lost = self._lost + 1, number
-        self.backlog = self.backlog.without(Answer(now, self._overdue(now), packets, self._lost))
+        overdue = self._overdue(now)
+        self.backlog = self.backlog.without(Answer(now, now, overdue, packets, self._lost))
 
     def _overdue(self, now: float) -> float:
         """Seconds by which an answer is late that hasn't come."""

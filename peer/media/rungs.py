@@ -75,6 +75,8 @@ class Conditions:
 class Full:
     """What is known of a viewer's way while packets wait there."""
 
+    sent: float
+    """Bits a second that were sent lately."""
     most: float
     """Bits a second that it carries at most,"""
     carried: float
@@ -172,7 +174,8 @@ def when_full(choice: Choice, full: Full, target: float, now: float, rungs: int)
     :param target: bits a second that the encoder aims at.
     """
     is_lossy = full.fraction_lost > _LOSSY
-    if (full.most >= _SHORT * target and not is_lossy) or choice.rung >= rungs - 1:
+    is_short = full.most < _SHORT * min(target, full.sent)
+    if not (is_short or is_lossy) or choice.rung >= rungs - 1:
         return choice  # the queue will be gone by itself
     rung, target = choice.rung + 1, target * BITRATE_PER_RUNG
     while rung < rungs - 1 and full.carried < target:

@@ -159,10 +159,9 @@ async def test_a_full_way_is_left_at_once() -> None:
     assert adaptation.is_watching
     adaptation.asked()
     assert adaptation.heard(QUICK, 0, sent(10)) == 0
-    for number in range(1, 5):
-        adaptation.asked()
+    for number in range(1, 20):
         await asyncio.sleep(0.04)
-        waits = adaptation.heard(QUICK + 0.1 * number, 2 * number, sent(10 * number))
+        waits = adaptation.heard(QUICK + 0.03 * number, 2 * number, sent(10 * number))
         if waits:
             break
     assert waits >= 0.1

@@ -2,8 +2,10 @@
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +46,7 @@ class Way:
     queue: float = 0.2
     loss: float = 0.0
     jitter: float = 0.0
-    held_up: tuple[float, float] = (0.0, 0.0)
+    held_up: Sequence[tuple[float, float]] = ()
     """From when until when nothing comes; it comes in one go then."""
     chances: random.Random = field(init=False)
     _free_at: float = 0.0
@@ -62,9 +64,9 @@ class Way:
         if self.chances.random() < self.loss:
             return None
         arrival = self._free_at + self.delay + self.chances.uniform(0, self.jitter)
-        start, end = self.held_up
-        if start <= arrival < end:
-            arrival = end
+        for start, end in self.held_up:
+            if start <= arrival < end:
+                arrival = end
         self._last = max(self._last, arrival)
         return self._last
 
@@ -74,6 +76,7 @@ def follow(way: Way, key_frame: int) -> tuple[float, int] | None:
     he is not. He asks for what he misses at once."""
     chances, watch = random.Random(way.seed), Watch(0.0, -1)
     packets, quickest, expected = 0, 9.9, 0
+    begins_at = chances.uniform(0.2, 1)
     arrivals: deque[tuple[float, int]] = deque()
     answers: deque[tuple[float, float, int]] = deque()
     missing: deque[tuple[float, list[int]]] = deque()
@@ -87,7 +90,8 @@ def follow(way: Way, key_frame: int) -> tuple[float, int] | None:
                 answers.append((arrival + way.delay, now, packets))
         if now >= next_picture:
             next_picture += 1 / RATE
-            usual = TARGET / RATE / PACKET * chances.uniform(0.3, 1.7)
+            rate = TARGET * min(1.0, begins_at + 2 * now)  # as encoders begin
+            usual = rate / RATE / PACKET * chances.uniform(0.3, 1.7)
             for _ in range(max(1, round(usual)) if packets else key_frame):
                 if (arrival := way.send(PACKET, now)) is not None:
                     arrivals.append((arrival, packets))
@@ -103,9 +107,10 @@ def follow(way: Way, key_frame: int) -> tuple[float, int] | None:
             at, asked_at, sent = answers.popleft()
             quickest = min(quickest, at - asked_at)
             watch.answered(now, asked_at, quickest, sent)
-        most, carried = watch.backlog.carried(SLACK), watch.backlog.carried()
-        if most is not None and carried is not None:
-            full = Full(most * PACKET, carried * PACKET, watch.backlog.fraction_lost())
+        backlog = watch.backlog
+        if (most := backlog.most()) is not None:
+            rates = [PACKET * rate for rate in (backlog.sent(), most, backlog.carried())]
+            full = Full(rates[0], rates[1], rates[2], backlog.fraction_lost())
             choice = when_full(Choice(), full, TARGET, now, 3)
             if choice.rung:
                 return now, choice.rung
@@ -113,7 +118,14 @@ def follow(way: Way, key_frame: int) -> tuple[float, int] | None:
     return None
 
 
-@given(st.floats(2e5, 1.2e6), seeds, key_frames, delays, st.floats(0.1, 0.3), st.floats(0, 0.02))
+@given(
+    st.floats(2e5, 1.2e6),
+    seeds,
+    key_frames,
+    st.floats(0.001, 0.1),
+    st.floats(0.1, 0.3),
+    st.floats(0, 0.02),
+)
 def test_a_way_that_is_too_narrow_is_known_at_once(
     capacity: float, seed: int, key_frame: int, delay: float, queue: float, jitter: float
 ) -> None:
@@ -136,46 +148,59 @@ def test_a_way_that_is_wide_enough_is_not_taken_for_narrow(
 def test_what_is_held_up_for_a_moment_is_not_taken_for_a_queue(
     capacity: float, seed: int, key_frame: int, delay: float, begins: float, lasts: float
 ) -> None:
-    way = Way(capacity, seed, delay, held_up=(begins, begins + lasts))
+    way = Way(capacity, seed, delay, held_up=[(begins, begins + lasts)])
     assert follow(way, key_frame) is None
 
 
+@given(seeds, key_frames, st.floats(0.01, 0.1), st.floats(0.01, 0.3))
+def test_a_viewer_that_is_busy_is_not_taken_for_a_narrow_way(
+    seed: int, key_frame: int, runs: float, sleeps: float
+) -> None:
+    chances, pauses, begins = random.Random(seed), [], 0.0
+    while begins < WATCHED_WAITING:
+        begins += chances.expovariate(1 / runs)
+        pauses.append((begins, begins := begins + chances.expovariate(1 / sleeps)))
+    assert follow(Way(1e7, seed, held_up=pauses), key_frame) is None
+
+
 def test_answers_that_come_in_one_go_show_nothing() -> None:
-    backlog = Backlog().after(Answer(0.0, 0.0, 0))
+    backlog = Backlog().after(Answer(0.0, 0.0, 0.0, 0))
     for number in range(1, 9):
-        backlog = backlog.after(Answer(1.0, 1 - number / 10, 10 * number))
-    assert backlog.carried() is None
+        backlog = backlog.after(Answer(number / 10, 1.0, 1 - number / 10, 10 * number))
+    assert backlog.most() is None
 
 
 def test_what_is_carried_is_what_came_between_answers() -> None:
-    backlog = Backlog().after(Answer(0.0, 0.0, 10))
+    backlog = Backlog().after(Answer(0.0, 0.0, 0.0, 10))
     for number in range(1, 6):
-        backlog = backlog.after(Answer(number / 10, LATE + number / 50, 10 + 20 * number, number))
+        late, packets = LATE + number / 50, 10 + 20 * number
+        backlog = backlog.after(Answer(number / 20, number / 10, late, packets, number))
     assert backlog.carried() == (100 - 5) / 0.5
-    assert backlog.carried(0.1) == (100 - 5) / 0.4
-    assert backlog.after(Answer(1.0, 0.0, 120)).carried() is None
+    assert backlog.most() == pytest.approx((100 - 5) / (0.5 - SLACK))
+    assert backlog.sent() == 100 / 0.25
+    assert backlog.after(Answer(1.0, 1.0, 0.0, 120)).most() is None
 
 
 def test_losses_count_only_once_packets_have_waited_for_long() -> None:
-    backlog = Backlog().after(Answer(0.0, 0.0, 0)).after(Answer(0.1, LATE, 10, 5))
-    assert backlog.after(Answer(0.1 + FULL_FOR / 2, LATE, 20, 10)).fraction_lost() == 0
-    assert backlog.after(Answer(0.2 + FULL_FOR, LATE, 20, 10)).fraction_lost() == 0.5
+    backlog = Backlog().after(Answer(0.0, 0.0, 0.0, 0)).after(Answer(0.0, 0.1, LATE, 10, 5))
+    assert backlog.after(Answer(0.1, 0.1 + FULL_FOR / 2, LATE, 20, 10)).fraction_lost() == 0
+    assert backlog.after(Answer(0.1, 0.2 + FULL_FOR, LATE, 20, 10)).fraction_lost() == 0.5
 
 
 def test_no_answer_is_as_good_as_one_where_packets_are_lost() -> None:
     watch = Watch(0.0, 65_533)
     watch.asked(0.0)
     watch.missed(0.3, [65_534], 10)
-    assert watch.backlog.carried() is None, "nothing is known of the way"
+    assert watch.backlog.most() is None, "nothing is known of the way"
     watch.answered(0.3, 0.0, 0.3, 0)
     watch.asked(0.3)
     watch.missed(0.5, [65_534, 65_535, 0, 1], 20)
-    assert watch.backlog.carried() is None, "it may come yet"
+    assert watch.backlog.most() is None, "it may come yet"
     watch.missed(0.6 + LATE + LATE_FOR, [65_535, 0, 1, 2], 24)
     last = watch.backlog.last
     assert last is not None
     assert (last.packets, last.lost) == (24, 5), "each is lost once"
-    assert watch.backlog.carried() is not None
+    assert watch.backlog.most() is not None
 
 
 def test_a_watch_is_over_soon_unless_packets_wait() -> None:
