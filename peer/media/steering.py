@@ -9,7 +9,7 @@ from .adaptation import STEP, Adaptation, Sent
 from .backlog import CHECK_INTERVAL
 from .feedback import ReportBlock
 from .packet_sender import PacketSender
-from .rungs import BITRATE_PER_RUNG
+from .rungs import BITRATE_PER_RUNG, rung_count
 from .shared_encoder import SharedEncoder
 from .stream_parameters import PacketTransport
 
@@ -96,15 +96,25 @@ class Steering:
 
     def watch(self) -> None:
         """Look closely at what becomes of what is sent from now on."""
-        self.adaptation.watch(self._sender.next_sequence_number)
-        self._check()
+        if self._is_to_be_seen():
+            self.adaptation.watch(self._sender.next_sequence_number)
+            self._check()
 
     def arrived(self, report: ReportBlock) -> None:
         """Take up which packets had come, and look closely when others are overdue."""
         sender = self._sender
         others, seconds = sender.under_way(report.highest, time.monotonic())
-        if self.adaptation.arrived(report, sender.sent.packets - others, seconds):
+        came = sender.sent.packets - others
+        if self._is_to_be_seen() and self.adaptation.arrived(report, came, seconds):
             self._check()
+
+    def _is_to_be_seen(self) -> bool:
+        """Whether anything follows when packets wait. For a way that is hardly wide enough for the
+        smallest size, checks would be too much."""
+        encoder = self._encoder()
+        if encoder is None:
+            return False
+        return self.adaptation.rung < rung_count(*self._largest_size(encoder)) - 1
 
     def missed(self, sequence_numbers: list[int]) -> None:
         """Take up which packets have not come."""
