@@ -39,7 +39,7 @@ MOST_PROBES = 16
 """Under way at the same time: hundreds of viewers may have gone down together, behind one line."""
 MOST_WATCHES = 32
 """Under way at the same time: a check costs about as much as a picture's packets."""
-UNWATCHED = 1.0
+UNWATCHED = 0.3
 """Seconds after a watch before another is of use, where nothing else is sent."""
 OVERDUE = 0.08
 """Seconds that packets may be under way, besides a round trip, before there is reason to watch."""
