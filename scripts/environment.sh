@@ -16,11 +16,12 @@ find_python() {
 }
 
 # make_environment FOLDER [EXTRA]: a virtual environment with the project installed in it as it
-# stands in this checkout. Made anew only when pyproject.toml has changed.
+# stands in this checkout. Made anew only when what it is made of has changed.
 make_environment() {
-    local folder=$1 extra=${2:-} python stamp
+    local folder=$1 extra=${2:-} python stamp built
+    built=(pyproject.toml scripts/build_hook.py peer/connection/aiortc_seam/burst.c)
     python=$(find_python)
-    stamp="$("$python" --version) $extra $(sha256sum pyproject.toml | cut -d' ' -f1)"
+    stamp="$("$python" --version) $extra $(cat "${built[@]}" | sha256sum | cut -d' ' -f1)"
     if [ -f "$folder/stamp" ] && [ "$(cat "$folder/stamp")" = "$stamp" ]; then return; fi
     say "installing into $folder"
     rm -rf "$folder"

@@ -1,30 +1,43 @@
 """Viewers in step: what is sent to one is sent to all, so that it is counted once."""
 
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .encoded_frame import Burst, EncodedFrame
 from .packet_sender import PacketSender
 from .progress import Progress
-from .rtp_packet import PacketForm, batch_of
-from .stream_parameters import PacketTransport
+from .rtp_packet import PacketBatch, PacketForm, batch_of
+from .stream_parameters import PacketRow
 
 _MASK_16, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
 V = TypeVar("V")
 
 
+@dataclass(slots=True)
+class _Member(Generic[V]):
+    viewer: V
+    sender: PacketSender
+    number: int
+    """What is added for it to the common numbers."""
+    timestamp: int
+    """Likewise."""
+
+
 class Cohort(Generic[V]):
     """Viewers of one encoder whose packets have one form.
 
     There may be hundreds, and each is sent something some eighty times a second. So a viewer in
-    step is numbers that don't change, and nothing is kept, counted or decided for each: whoever
-    needs that is not in step.
+    step is two numbers that don't change, and nothing is kept, counted or decided for each: whoever
+    needs that is not in step. What is left to be done is one call, where the transports have a row.
     """
 
     def __init__(self, form: PacketForm) -> None:
         self._form = form
         self._progress = Progress()
-        self._members: dict[V, tuple[PacketSender, PacketTransport, int, int, int]] = {}
+        self._members: list[_Member[V]] = []
+        self._places: dict[V, int] = {}
+        self._row: PacketRow | None = None  # its places are the members'
 
     def __len__(self) -> int:
         return len(self._members)
@@ -33,10 +46,14 @@ class Cohort(Generic[V]):
         """Take in a viewer whose sender is at this frame; False if the others are not."""
         if not self._members:
             self._progress = sender.lead()
+            self._row = sender.transport.open_row()
         elif not self._progress.is_at(frame):
             return False
-        offsets = sender.fall_in(self._progress)
-        self._members[viewer] = (sender, sender.transport, *offsets, sender.ssrc)
+        number, timestamp = sender.fall_in(self._progress)
+        self._places[viewer] = len(self._members)
+        self._members.append(_Member(viewer, sender, number, timestamp))
+        if self._row is not None:
+            self._row.add(sender.transport, number, timestamp, sender.ssrc)
         return True
 
     def remove(self, viewer: V, unsent: Burst | None = None) -> None:
@@ -44,7 +61,14 @@ class Cohort(Generic[V]):
 
         :param unsent: what it could not be sent.
         """
-        self._members.pop(viewer)[0].fall_out(unsent)
+        place = self._places.pop(viewer)
+        member, last = self._members[place], self._members.pop()
+        if last is not member:
+            self._members[place] = last
+            self._places[last.viewer] = place
+        if self._row is not None:
+            self._row.remove(place)
+        member.sender.fall_out(unsent)
 
     def send(self, burst: Burst) -> list[tuple[V, Exception | None]]:
         """Send a burst to all.
@@ -52,26 +76,36 @@ class Cohort(Generic[V]):
         :return: those who could not be sent all of it, and are not in step any more; with the
             reason, where that is a failure.
         """
-        progress, trailer = self._progress, self._form.trailer
+        progress = self._progress
         if burst.first == 0:
             progress.begin(burst.frame, burst.sent_at)
         number, timestamp = progress.number, progress.timestamp
         assert timestamp is not None
-        batch, failed = batch_of(burst, self._form), list[tuple[V, Exception | None]]()
-        stamp = batch.stamp
+        batch, left = batch_of(burst, self._form), self._members
+        if self._row is not None:
+            left = [left[place] for place in self._row.send(batch, number, timestamp)]
         # A copy: an error of the network's may end a connection while it is sent to.
-        for viewer, (_, transport, plus, later, ssrc) in list(self._members.items()):
-            stamp((number + plus) & _MASK_16, (timestamp + later) & _MASK_32, ssrc)
-            try:
-                if transport.trailer == trailer and transport.send_rtp(batch):
-                    continue
-            except Exception as error:  # whatever is wrong with one is no reason to fail the others
-                failed.append((viewer, error))
-            else:
-                failed.append((viewer, None))
-        failed = [one for one in failed if one[0] in self._members]
+        tried = [(one, *_sent(one, batch, number, timestamp)) for one in list(left)]
+        failed = [
+            (one.viewer, error)
+            for one, is_sent, error in tried
+            if not is_sent and one.viewer in self._places
+        ]
         for viewer, _ in failed:
             self.remove(viewer, burst)
         progress.pass_by(burst)
         progress.count(batch, whole=burst.last)
         return failed
+
+
+def _sent(
+    member: _Member[V], batch: PacketBatch, number: int, timestamp: int
+) -> tuple[bool, Exception | None]:
+    """Send one member its packets; whether that was done, and how it failed otherwise."""
+    sender, transport = member.sender, member.sender.transport
+    number, timestamp = number + member.number, timestamp + member.timestamp
+    batch.stamp(number & _MASK_16, timestamp & _MASK_32, sender.ssrc)
+    try:
+        return transport.trailer == batch.trailer and transport.send_rtp(batch), None
+    except Exception as error:  # whatever is wrong with one is no reason to fail the others
+        return False, error

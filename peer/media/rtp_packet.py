@@ -58,7 +58,6 @@ class PacketBatch:
     """
 
     __slots__ = (
-        "_template",
         "buffer",
         "count",
         "handle",
@@ -68,6 +67,8 @@ class PacketBatch:
         "runs",
         "size",
         "starts",
+        "template",
+        "trailer",
     )
 
     def __init__(self, burst: Burst, form: PacketForm) -> None:
@@ -91,11 +92,14 @@ class PacketBatch:
             self.starts.append(position)
             self.lengths.append(length)
             position += length + form.trailer
-        self._template = b"".join(parts)
-        self.buffer = bytearray(self._template)
+        self.template = b"".join(parts)
+        """What `buffer` is before it is stamped."""
+        self.buffer = bytearray(self.template)
         self.size = position
         """Of all, protected."""
         self.count = len(burst.payloads)
+        self.trailer = form.trailer
+        """How much of that there is behind each packet."""
         self.header_octets = self.count * (_HEADER.size + len(extensions))
         self.payload_octets = sum(map(len, burst.payloads))
         self.runs = _runs(self.lengths, form.trailer)
@@ -107,7 +111,7 @@ class PacketBatch:
     def stamp(self, sequence_number: int, timestamp: int, ssrc: int) -> None:
         """Make `buffer` one viewer's."""
         buffer = self.buffer
-        buffer[:] = self._template
+        buffer[:] = self.template
         pack_into = _STAMP.pack_into
         for start in self.starts:
             pack_into(buffer, start + _STAMP_OFFSET, sequence_number, timestamp, ssrc)

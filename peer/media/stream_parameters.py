@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiortc import RTCRtpCodecParameters
 
@@ -41,11 +41,34 @@ class PacketTransport(Protocol):
         :return: False when not all could be sent: not ready, or the system's buffers are full.
         """
 
+    def open_row(self) -> "PacketRow | None":
+        """A new row for transports like this one; None where there are none."""
+
     def send_rtcp(self, data: bytes) -> bool:
         """Protect and send a compound RTCP packet; False when it could not be sent."""
 
     def measure_round_trip(self, measured: Callable[[float], None]) -> None:
         """Have told how many seconds an answer of the peer's takes, if one comes."""
+
+
+class PacketRow(Protocol):
+    """Transports that are sent the same bursts side by side, for less than one by one."""
+
+    def add(self, transport: Any, sequence_number: int, timestamp: int, ssrc: int) -> None:
+        """Take a transport in, at the end.
+
+        :param sequence_number: what is added for it to those that are sent.
+        :param timestamp: likewise.
+        """
+
+    def remove(self, place: int) -> None:
+        """Leave one out; the last takes its place."""
+
+    def send(self, batch: PacketBatch, sequence_number: int, timestamp: int) -> list[int]:
+        """Send a burst to all; returns the places of those who are to be sent it one by one.
+
+        :param sequence_number: of the first packet.
+        """
 
 
 @dataclass(frozen=True)

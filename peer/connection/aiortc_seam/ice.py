@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from socket import socket
 
 from aioice.ice import CandidatePair
 from aiortc import InvalidStateError, RTCIceCandidate, RTCIceParameters, RTCIceServer
@@ -15,7 +14,7 @@ from .ice_agent import IceAgent
 from .ice_gathering import GatheringConnection, Owner
 from .ice_protocol import IceProtocol, PairStatistics
 from .ice_servers import servers
-from .ice_socket import Address
+from .ice_socket import Address, IceSocket
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ class IceTransport(AsyncIOEventEmitter):
             pair.remote_candidate
         )
 
-    def selected_path(self) -> tuple[socket, Address] | None:
+    def selected_path(self) -> tuple[IceSocket, Address] | None:
         """The UDP socket in use and the remote address, for who sends by itself.
 
         None without a pair, over a relay, and when nothing may be sent (the remote side's consent

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from aioice import turn
@@ -37,6 +38,8 @@ class IceSocket(socket.socket):
     def __init__(self, address: str) -> None:
         super().__init__(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         self._unreachable: list[Address] = []
+        self.closing: set[Callable[[], None]] = set()
+        """Are called before it is closed: whoever has its number must not use it any more."""
         try:
             self.setblocking(False)
             self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, turn.UDP_SOCKET_BUFFER_SIZE)
@@ -44,6 +47,12 @@ class IceSocket(socket.socket):
         except OSError:
             self.close()
             raise
+
+    def close(self) -> None:
+        for call in self.closing:
+            call()
+        self.closing.clear()
+        super().close()
 
     def watch_errors(self) -> None:
         """Ask the kernel for ICMP errors from now on, where reading them is possible."""

@@ -19,6 +19,8 @@ from pylibsrtp._binding import ffi, lib
 
 from ...media.rtp_packet import PacketBatch
 from .dtls import DtlsTransport
+from .ice_socket import Address, IceSocket
+from .transport_row import TransportRow, Way, open_row
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,10 @@ class SrtpTransport:
         self._packets = self._octets = 0
         self._segments = sys.platform == "linux"
         self._session: Any = None  # libsrtp's, while the DTLS transport is connected
-        self._path: tuple[socket.socket, tuple[str, int]] | None = None
+        self._owner: pylibsrtp.Session | None = None  # which frees it
+        self._path: tuple[IceSocket, Address] | None = None
+        self.way = Way()
+        """The same, for rows."""
         self.ready = False
         """Whether packets can be sent at the moment."""
         self.trailer = _GCM_TAG_LENGTH
@@ -68,15 +73,18 @@ class SrtpTransport:
     def settle(self) -> None:
         """Add what was sent to the figures of the pair and of the DTLS transport, which are behind:
         there are many packets, and few who look at those."""
-        self._statistics.packets_sent += self._packets
-        self._statistics.bytes_sent += self._octets
-        self._count_secured(self._packets, self._octets)
-        self._packets = self._octets = 0
+        packets, octets = self._packets + self.way.packets, self._octets + self.way.octets
+        self._packets = self._octets = self.way.packets = self.way.octets = 0
+        self._statistics.packets_sent += packets
+        self._statistics.bytes_sent += octets
+        self._count_secured(packets, octets)
 
     def _changed(self) -> None:
         self.settle()
+        self.way.end()
         connected = self._dtls.state == "connected"
-        self._session = self._dtls._tx_srtp._srtp[0] if connected else None
+        self._owner = self._dtls._tx_srtp if connected else None
+        self._session = self._owner._srtp[0] if self._owner is not None else None
         if connected:
             assert self._dtls._ssl is not None, "there is one since the handshake began"
             profile = self._dtls._ssl.get_selected_srtp_profile()
@@ -84,6 +92,15 @@ class SrtpTransport:
         self._path = self._ice.selected_path()
         self._statistics = self._ice.pair_statistics()
         self.ready = connected and self._ice.selected_pair is not None
+        if self._path is not None:
+            sender, address = self._path
+            sender.closing.add(self.way.end)
+            if self.ready and self._segments:
+                self.way.lead(self._session, self.trailer, sender, address)
+
+    def open_row(self) -> TransportRow | None:
+        """A row for transports like this one; None without a C library for it."""
+        return open_row()
 
     def send_rtp(self, batch: PacketBatch) -> bool:
         """Protect the packets in the batch's buffer, and send them.
@@ -121,6 +138,7 @@ class SrtpTransport:
         if error.errno in _UNCUT:
             logger.debug("the kernel does not send several packets as one here: %s", error)
             self._segments = False
+            self.way.end()
         return self._send_singly(batch)
 
     def _send_singly(self, batch: PacketBatch) -> bool:

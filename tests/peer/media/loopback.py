@@ -59,9 +59,11 @@ def parameters(codec: str = "VP8", *, rtx: bool = True, ssrc: int = SSRC) -> Str
 
 
 @asynccontextmanager
-async def connected_pair() -> AsyncIterator[tuple[DtlsTransport, DtlsTransport]]:
+async def connected_pair(
+    address: str = "127.0.0.1",
+) -> AsyncIterator[tuple[DtlsTransport, DtlsTransport]]:
     """Two transports that have found each other on loopback, the sender's first."""
-    with patch.object(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"]):
+    with patch.object(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [address]):
         ices = [IceTransport(), IceTransport()]
         await asyncio.gather(*(ice.gather(complete=True) for ice in ices))
     transports = [DtlsTransport(ice, RTCCertificate.generateCertificate()) for ice in ices]

@@ -38,6 +38,9 @@ class Wire:
             self.packets.append(RtpPacket.parse(bytes(batch.buffer[start : start + length])))
         return True
 
+    def open_row(self) -> None:
+        return None
+
     def send_rtcp(self, data: bytes) -> bool:
         self.reports.append(data)
         return True

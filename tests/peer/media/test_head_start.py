@@ -193,6 +193,7 @@ async def test_one_who_fails_begins_anew_when_started_again(
 
         with monkeypatch.context() as patch:
             patch.setattr(one.stream._transport, "send_rtp", fails)
+            one.stream._transport.way.end()  # no other way leads past it
             await until(lambda: bool(one.failures))
         assert [str(error) for error in one.failures] == ["once"]
         assert one.stream._feed is None

@@ -25,6 +25,7 @@ from av import Packet, VideoFrame
 
 from peer import MediaDevices, MediaStreamTrack
 from peer.capture.clock import VIDEO_TIME_BASE
+from peer.connection.aiortc_seam.srtp import SrtpTransport
 from peer.devices import barcode
 from peer.devices.virtual import VirtualBackend
 from peer.media import outgoing, rungs
@@ -557,8 +558,9 @@ async def test_what_the_viewer_estimates_is_told(camera: MediaStreamTrack) -> No
 
 
 async def test_a_viewer_that_cannot_take_more_goes_on_at_a_key_frame(
-    camera: MediaStreamTrack,
+    camera: MediaStreamTrack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(SrtpTransport, "open_row", lambda self: None)
     async with viewer(parameters()) as one, viewer(parameters()) as other:
         await watch(one, camera)
         await watch(other, camera)
