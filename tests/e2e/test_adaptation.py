@@ -112,6 +112,7 @@ async def test_a_narrow_line_has_its_size_and_the_others_keep_theirs(browser: Br
         slow.line.outward = WIDE
         await slow.sees(f"=== {FULL}")
         assert slow.sender._stream.statistics.rung == 0
+        await slow.page.wait_for(f"sizes.at(-1) === {FULL}")
         *before, smaller, full = await slow.sizes()
         assert smaller < full == FULL
         assert before == sorted(before, reverse=True), "it went down first, and then up"
