@@ -56,11 +56,8 @@ class Cohort(Generic[V]):
             self._row.add(sender.transport, number, timestamp, sender.ssrc)
         return True
 
-    def remove(self, viewer: V, unsent: Burst | None = None) -> None:
-        """Let a viewer go on by itself.
-
-        :param unsent: what it could not be sent.
-        """
+    def remove(self, viewer: V) -> None:
+        """Let a viewer go on by itself."""
         place = self._places.pop(viewer)
         member, last = self._members[place], self._members.pop()
         if last is not member:
@@ -68,7 +65,7 @@ class Cohort(Generic[V]):
             self._places[last.viewer] = place
         if self._row is not None:
             self._row.remove(place)
-        member.sender.fall_out(unsent)
+        member.sender.fall_out()
 
     def send(self, burst: Burst) -> list[tuple[V, Exception | None]]:
         """Send a burst to all.
@@ -81,6 +78,8 @@ class Cohort(Generic[V]):
             progress.begin(burst.frame, burst.sent_at)
         number, timestamp = progress.number, progress.timestamp
         assert timestamp is not None
+        # First: whatever happens, no number is ever used again for something else.
+        progress.pass_by(burst)
         batch, left = batch_of(burst, self._form), self._members
         if self._row is not None:
             left = [left[place] for place in self._row.send(batch, number, timestamp)]
@@ -92,8 +91,7 @@ class Cohort(Generic[V]):
             if not is_sent and one.viewer in self._places
         ]
         for viewer, _ in failed:
-            self.remove(viewer, burst)
-        progress.pass_by(burst)
+            self.remove(viewer)
         progress.count(batch, whole=burst.last)
         return failed
 

@@ -133,18 +133,14 @@ class PacketSender:
         self._progress = progress
         return self._number_offset, self._timestamp_offset
 
-    def fall_out(self, unsent: Burst | None = None) -> None:
-        """Go on by itself.
-
-        :param unsent: what the others were sent, and this one could not be.
-        """
+    def fall_out(self) -> None:
+        """Go on by itself."""
         own = self._own
         own.sent = self.sent
         own.history = History(reversed(list(self._kept())))
         own.go_on_from(self._progress, self._number_offset, self._timestamp_offset)
         self._progress, self._before = own, Counts()
-        if unsent is not None:
-            own.pass_by(unsent)
+        self._number_offset = self._timestamp_offset = 0
 
     def _fit(self) -> PacketForm:
         """The form, with the room that the transport's protection needs."""

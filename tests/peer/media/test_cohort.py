@@ -240,3 +240,27 @@ def test_it_is_known_what_is_still_under_way() -> None:
     assert one.under_way(newest[0] - 1, 1.0) == (6, 1.0)
     assert one.under_way(newest[0] - 9, 1.0) == (14, 0.0), "before the beginning"
     assert one.next_sequence_number == (newest[5] + 1) & 0xFFFF
+    cohort.remove("one")
+    alone(one, frame(3))
+    assert one.under_way(newest[5], 1.0)[0] == 2
+    assert one.next_sequence_number == (newest[5] + 3) & 0xFFFF
+
+
+def test_no_number_is_used_again_by_who_leaves_while_it_is_sent_to() -> None:
+    """The same number for something else would be the same key stream of AES for both."""
+    one, wire = sender(1)
+    cohort: Cohort[str] = Cohort(one.form)
+    first = frame(0, keyframe=True)
+    alone(one, first)
+    cohort.add("one", one, first)
+
+    def leaves() -> bool:
+        cohort.remove("one")
+        return True
+
+    wire.accepts = leaves
+    assert cohort.send(*bursts(frame(1))) == []
+    wire.accepts = lambda: True
+    alone(one, frame(2))
+    numbers = [packet.sequence_number for packet in wire.packets]
+    assert len(set(numbers)) == len(numbers) == 6
