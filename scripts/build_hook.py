@@ -21,19 +21,17 @@ class BurstHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel" or sys.platform != "linux":
             return
-        compiler = shlex.split(os.environ.get("CC", "cc"))
+        source, library = FOLDER / "burst.c", FOLDER / "burst.so"
+        Path(self.root, library).unlink(missing_ok=True)  # it may be another version's
+        compiler = shlex.split(os.environ.get("CC") or "cc")
         if shutil.which(compiler[0]) is None:
             self.app.display_warning("no C compiler: many viewers will cost more than they need")
             return
-        source, library = FOLDER / "burst.c", FOLDER / "burst.so"
-        # Replaced, not written to: a running process may have it in its memory.
-        made = library.with_suffix(f".{os.getpid()}")
         try:
-            subprocess.run([*compiler, *OPTIONS, source, "-o", made], cwd=self.root, check=True)
-        except subprocess.CalledProcessError as error:
+            subprocess.run([*compiler, *OPTIONS, source, "-o", library], cwd=self.root, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
             self.app.display_warning(f"many viewers will cost more than they need: {error}")
             return
-        os.replace(Path(self.root, made), Path(self.root, library))
         build_data["artifacts"].append(str(library))
         build_data["pure_python"] = False
         build_data["tag"] = (

@@ -186,8 +186,10 @@ class FanOut:
         burst.sent_at = time.monotonic()
         apart = list(self._apart)
         for form, cohort in list(self._cohorts.items()):
-            for viewer, error in cohort.send(burst):
+            failed = cohort.send(burst)
+            for viewer, _ in failed:
                 self._fall_out(viewer)
+            for viewer, error in failed:
                 if error is None:
                     viewer.left_out(burst)
                 else:

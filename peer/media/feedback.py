@@ -22,7 +22,8 @@ _SOURCES = Struct("!II")  # who says it, and of which stream
 _SENDER_INFORMATION = 20
 _VERSION, _PADDED, _COUNT = 2, 0x20, 0x1F
 MOST_MISSED = 256
-"""Packets that are told of at once: who misses more needs a key frame, and may do it on purpose."""
+"""Packets that are told of in one datagram: who misses more needs a key frame, and may do it on
+purpose."""
 _NACK_BITS = 16
 """Packets after the first that one entry of a NACK can name (RFC 4585 6.2.1)."""
 
@@ -71,7 +72,7 @@ def take_apart(data: bytes, streams: Mapping[int, StreamFeedback]) -> None:
 
     :raises ValueError: it is malformed; what it said before that has been told.
     """
-    position, length = 0, len(data)
+    position, length, missed = 0, len(data), 0
     while position < length:
         if length - position < _HEADER.size:
             raise ValueError("RTCP that ends within a header")
@@ -86,7 +87,8 @@ def take_apart(data: bytes, streams: Mapping[int, StreamFeedback]) -> None:
         elif kind == RTCP_SR:
             _tell_reports(data, body + 4 + _SENDER_INFORMATION, end, first & _COUNT, streams)
         elif kind in (RTCP_PSFB, RTCP_RTPFB):
-            _tell_feedback(data, kind, first & _COUNT, body, end, streams)
+            most = MOST_MISSED - missed
+            missed += _tell_feedback(data, kind, first & _COUNT, body, end, streams, most)
 
 
 def _tell_reports(
@@ -109,14 +111,18 @@ def _tell_feedback(
     body: int,
     end: int,
     streams: Mapping[int, StreamFeedback],
-) -> None:
+    most: int,
+) -> int:
+    """Returns how many packets are told to be missed: no more than the last argument says."""
+    numbers: list[int] = []
     control = body + _SOURCES.size
     if control > end:
         raise ValueError("RTCP feedback that is cut short")
     stream = streams.get(_SOURCES.unpack_from(data, body)[1])
     if kind == RTCP_RTPFB:
         if format == RTCP_RTPFB_NACK and stream is not None:
-            stream.missed(list(islice(_missed(data[control:end]), MOST_MISSED)))
+            numbers = list(islice(_missed(data[control:end]), most))
+            stream.missed(numbers)
     elif format == RTCP_PSFB_PLI:
         if stream is not None:
             stream.picture_lost()
@@ -126,6 +132,7 @@ def _tell_feedback(
                 wanted.full_intra_requested(number)
     elif format == RTCP_PSFB_APP and data[control : control + 4] == b"REMB":
         _tell_estimate(data[control + 4 : end], streams)
+    return len(numbers)
 
 
 def _missed(entries: bytes) -> Iterator[int]:

@@ -1,9 +1,11 @@
 """What has been sent lately, for who misses some of it (RFC 4585 6.2.1)."""
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 from .encoded_frame import Burst
 
@@ -13,6 +15,8 @@ The payloads are those that all viewers share."""
 MOST_BURSTS = 256
 ATTEMPTS = 5
 """How often a packet is sent again: it keeps a flood of requests from becoming one of packets."""
+
+_first = itemgetter(0)
 
 Entry = tuple[int, int, Burst]
 """The number of a burst's first packet, its time stamp, and the burst."""
@@ -29,20 +33,9 @@ class Lost:
     """As it was sent."""
 
 
-def find(entries: Iterable[Entry], sequence_number: int) -> Lost:
-    """The packet of this sequence number among what was sent.
-
-    :raises LookupError: it is not there.
-    """
-    for first, timestamp, burst in entries:
-        index = (sequence_number - first) & 0xFFFF
-        if index < len(burst.payloads):
-            return Lost(burst, index, timestamp)
-    raise LookupError(sequence_number)
-
-
 class History:
-    """The bursts of the last second. Numbers go on for ever here: they are not RTP's 16 bits."""
+    """The bursts of the last second before the newest. Numbers go on for ever here: they are not
+    RTP's 16 bits."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._bursts: deque[Entry] = deque(entries, maxlen=MOST_BURSTS)
@@ -53,6 +46,18 @@ class History:
         bursts.append((number, timestamp, burst))
         while bursts[0][2].sent_at < burst.sent_at - HISTORY:
             bursts.popleft()
+
+    def find(self, number: int) -> Lost:
+        """The packet of this number.
+
+        :raises LookupError: it is not kept any more, or has never been sent.
+        """
+        place = bisect_right(self._bursts, number, key=_first) - 1
+        if place >= 0:
+            first, timestamp, burst = self._bursts[place]
+            if number - first < len(burst.payloads):
+                return Lost(burst, number - first, timestamp)
+        raise LookupError(number)
 
     def since(self, number: int = 0) -> Iterator[Entry]:
         """The bursts from this number on, the newest first."""

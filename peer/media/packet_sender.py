@@ -8,7 +8,7 @@ from struct import pack
 
 from ..capture.clock import sample_number
 from .encoded_frame import Burst, EncodedFrame
-from .history import Entry, History, Lost, Repetitions, find
+from .history import HISTORY, Entry, History, Lost, Repetitions
 from .progress import Counts, Progress
 from .rtcp import bye, sender_report
 from .rtp_packet import HEADER_EXTENSIONS, PacketBatch, PacketForm, batch_of, packet_form
@@ -45,6 +45,7 @@ class PacketSender:
         self._own = Progress(_random_sequence_number(), random.getrandbits(32))
         self._progress = self._own
         self._number_offset = self._timestamp_offset = 0
+        self._is_steady = False  # whether the last burst could be sent
         self._joined = 0  # the first of the common numbers that is this one's too
         self._before = Counts()  # what is not counted in the progress
         self._rtx_sequence_number = _random_sequence_number()
@@ -63,7 +64,7 @@ class PacketSender:
     @property
     def keyframe_at(self) -> float:
         """When the last key frame was begun (`time.monotonic()`)."""
-        return self._progress.keyframe_at
+        return max(self._own.keyframe_at, self._progress.keyframe_at)
 
     @property
     def frame_interval(self) -> float:
@@ -104,16 +105,16 @@ class PacketSender:
         batch = batch_of(burst, form)
         batch.stamp(own.number & _MASK_16, own.timestamp, self.ssrc)
         own.pass_by(burst)
-        if not self.transport.send_rtp(batch):
-            return False
-        own.count(batch, whole=burst.last)
-        return True
+        self._is_steady = self.transport.send_rtp(batch)
+        if self._is_steady:
+            own.count(batch, whole=burst.last)
+        return self._is_steady
 
     # In step with others.
 
     def is_at(self, frame: EncodedFrame) -> bool:
-        """Whether this frame was the last, and what follows it needs nothing but numbers."""
-        return self._own.is_at(frame)
+        """Whether this frame was sent last, and what follows it needs nothing but numbers."""
+        return self._is_steady and self._own.is_at(frame)
 
     def lead(self) -> Progress:
         """Where this one is, by the frames' own time stamps: what others can go in step with."""
@@ -151,37 +152,66 @@ class PacketSender:
 
     # What is missed.
 
+    def _number_of(self, sequence_number: int) -> int:
+        """The number, which goes on for ever, of the last packet that had this sequence number."""
+        newest = self._progress.number + self._number_offset - 1
+        return newest - ((newest - sequence_number) & _MASK_16)
+
+    def _find(self, number: int) -> Lost:
+        """A packet as it was sent.
+
+        :raises LookupError: it is not kept any more.
+        """
+        progress, own = self._progress, self._own
+        if number - self._number_offset >= self._joined or progress is own:
+            lost = progress.history.find(number - self._number_offset)
+            lost.timestamp = (lost.timestamp + self._timestamp_offset) & _MASK_32
+            return lost
+        if self._is_over:
+            raise LookupError(number)
+        return own.history.find(number)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether what was sent before the others were joined is of no use any more."""
+        progress, own = self._progress, self._own
+        has_keyframe = self._kind == "video" and progress.keyframe_at > own.frame_at
+        return has_keyframe or progress.frame_at - own.frame_at > HISTORY
+
     def _kept(self) -> Iterator[Entry]:
-        """The bursts of the last second as this viewer was sent them, the newest first."""
+        """The bursts that are kept, as this viewer was sent them, the newest first."""
         progress, own = self._progress, self._own
         if progress is not own:
             for number, timestamp, burst in progress.history.since(self._joined):
                 shifted = (timestamp + self._timestamp_offset) & _MASK_32
                 yield number + self._number_offset, shifted, burst
-            if self._kind == "video" and progress.keyframe_at > own.frame_at:
-                return  # what came before is not needed any more
+            if self._is_over:
+                return
         yield from own.history.since()
 
-    def under_way(self, newest: int, now: float) -> tuple[int, float]:
-        """How many packets were sent after the one of this sequence number, and how many seconds
-        ago the first of them."""
-        following = (newest + 1) & _MASK_16
-        count = (self.next_sequence_number - following) & _MASK_16
+    def under_way(self, newest: int, now: float) -> tuple[int, float | None]:
+        """How many packets were sent after the last of this sequence number, and how many seconds
+        ago the first of them; None when that is not known any more."""
+        number = self._number_of(newest)
+        count = self._progress.number + self._number_offset - 1 - number
+        if not count:
+            return 0, 0.0
         try:
-            return count, now - find(self._kept(), following).burst.sent_at if count else 0.0
+            return count, now - self._find(number + 1).burst.sent_at
         except LookupError:
-            return count, 0.0
+            return count, None
 
     def repeat(self, sequence_number: int, round_trip: float) -> bool:
         """Send a packet again that the viewer misses; False when it will not have it from here.
 
         :param round_trip: seconds.
         """
-        transport = self.transport
-        if self._parameters is None or not transport.ready or self._repairs_left() <= 0:
+        if self._parameters is None or not self._repeats or not self.transport.ready:
             return False
         try:
-            lost = find(self._kept(), sequence_number)
+            lost = self._find(self._number_of(sequence_number))
+            if self._repairs_left() <= 0:
+                return False
             if not self._repetitions.allow(sequence_number, time.monotonic(), round_trip):
                 return True
         except LookupError:
@@ -192,7 +222,7 @@ class PacketSender:
             # To the last bit what it was: SRTP encrypts it with the same numbers once more.
             batch = PacketBatch(lost.burst.once_more(lost.index), self._fit())
             batch.stamp(sequence_number, lost.timestamp, self.ssrc)
-        if not transport.send_rtp(batch):
+        if not self.transport.send_rtp(batch):
             return False
         self.repeated_packets += 1
         self.repeated_octets += batch.payload_octets
@@ -251,6 +281,8 @@ class PacketSender:
         parameters, sent = self._parameters, self.sent
         if parameters is None or not sent.packets:
             return
+        if self._progress is not self._own and self._is_over:
+            self._own.history = History()  # which others don't share
         now = time.monotonic()
         number = sample_number(now, parameters.codec.clockRate)
         data = sender_report(

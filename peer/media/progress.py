@@ -128,4 +128,5 @@ class Progress:
         self.number = other.number + number_offset
         self.timestamp = (other.timestamp + timestamp_offset) & _MASK_32
         self.frame, self.frame_at = other.frame, other.frame_at
-        self.frame_interval, self.keyframe_at = other.frame_interval, other.keyframe_at
+        self.frame_interval = other.frame_interval
+        self.keyframe_at = max(self.keyframe_at, other.keyframe_at)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from struct import Struct, pack
 from typing import Any
+from weakref import WeakValueDictionary
 
 from aiortc.rtp import pack_header_extensions
 
@@ -30,7 +30,7 @@ _VERSION, _EXTENDED, _MARKER = 0x80, 0x10, 0x80
 _SEQUENCE_MASK, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class PacketForm:
     """What is the same in the packets of many viewers, who share the very object: it is asked for
     with each burst and viewer. Made by `packet_form()`."""
@@ -43,12 +43,18 @@ class PacketForm:
     """Bytes that protection will append to a packet."""
 
 
-@lru_cache(256)
+_forms: "WeakValueDictionary[tuple[Any, ...], PacketForm]" = WeakValueDictionary()
+
+
 def packet_form(
     payload_type: int, mid: str, extensions: tuple[tuple[str, int], ...], trailer: int
 ) -> PacketForm:
     """The same object for the same values."""
-    return PacketForm(payload_type, mid, extensions, trailer)
+    values = (payload_type, mid, extensions, trailer)
+    form = _forms.get(values)
+    if form is None:
+        form = _forms[values] = PacketForm(*values)
+    return form
 
 
 class PacketBatch:

@@ -102,10 +102,13 @@ class Steering:
 
     def arrived(self, report: ReportBlock) -> None:
         """Take up which packets had come, and look closely when others are overdue."""
+        if not self._is_to_be_seen():
+            return
         sender = self._sender
         others, seconds = sender.under_way(report.highest, time.monotonic())
-        came = sender.sent.packets - others
-        if self._is_to_be_seen() and self.adaptation.arrived(report, came, seconds):
+        if seconds is None:
+            return
+        if self.adaptation.arrived(report, sender.sent.packets - others, seconds):
             self._check()
 
     def _is_to_be_seen(self) -> bool:

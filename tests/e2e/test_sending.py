@@ -88,6 +88,7 @@ async def test_every_codec_is_decoded(
 async def test_lost_packets_are_sent_again(
     browser: Browser, camera: MediaStreamTrack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(SrtpTransport, "open_row", lambda self: None)
     async with call(browser, polite=False) as watched:
         sender = await show(watched, camera, "VP8")
         real, count = SrtpTransport.send_rtp, 0
@@ -98,7 +99,6 @@ async def test_lost_packets_are_sent_again(
             return True if count % 10 == 0 else real(transport, batch)
 
         monkeypatch.setattr(SrtpTransport, "send_rtp", lossy)
-        monkeypatch.setattr(SrtpTransport, "open_row", lambda self: None)
         seen = await pictures(watched, 60)
         sent = sender._stream.statistics
         found = await statistics(watched)

@@ -15,7 +15,7 @@
 
 typedef int (*protect_function)(void *session, void *packet, int *length);
 
-/* To where one viewer's packets go: `srtp_way.Way`. */
+/* To where one viewer's packets go: `transport_row.Way`. */
 struct way {
     void *session;        /* libsrtp's */
     uint64_t packets;     /* sent here */
@@ -54,6 +54,9 @@ struct burst {
     uint32_t number;      /* of the first packet */
     uint32_t timestamp;
 };
+
+const uint32_t layout[] = {sizeof(struct way), sizeof(struct viewer), sizeof(struct run),
+                           sizeof(struct burst)};
 
 static int protect(const struct burst *burst, const struct viewer *viewer)
 {

@@ -33,8 +33,9 @@ class IceTransport(AsyncIOEventEmitter):
     It has one generation of ICE, or while it is restarted two: data goes over the old one until
     the new one has a pair. It can be given to aiortc's `RTCDtlsTransport`.
 
-    Events: `statechange`, `gatheringstatechange`, `selectedcandidatepairchange`, and `candidate`
-    with each local `RTCIceCandidate`, then with None.
+    Events: `statechange`, `gatheringstatechange`, `selectedcandidatepairchange`, `pathchange` when
+    `selected_path()` has become another, and `candidate` with each local `RTCIceCandidate`, then
+    with None.
 
     :param relay_only: gather and use only candidates of TURN servers.
     :param allow_remote: whether checks may be sent to a remote candidate. Asked before each is
@@ -67,6 +68,7 @@ class IceTransport(AsyncIOEventEmitter):
         self._state = "new"
         self._gathering_state = "new"
         self._selected: CandidatePair | None = None
+        self._usable: CandidatePair | None = None  # that pair, while it may be used
 
     @property
     def state(self) -> str:
@@ -111,7 +113,7 @@ class IceTransport(AsyncIOEventEmitter):
         """The UDP socket in use and the remote address, for who sends by itself.
 
         None without a pair, over a relay, and when nothing may be sent (the remote side's consent
-        has run out). Ask again after `selectedcandidatepairchange` and `statechange`.
+        has run out: RFC 7675 5.1). Ask again after `pathchange`.
         """
         pair = self._current.selected
         if pair is None or self._current.state not in _SENDING:
@@ -122,7 +124,8 @@ class IceTransport(AsyncIOEventEmitter):
         return pair.protocol.socket, pair.remote_addr
 
     def pair_statistics(self) -> PairStatistics:
-        """The living figures of the pair in use; empty ones without."""
+        """The living figures of the pair in use, without what was not added to them yet by who
+        sends past this transport; empty ones without a pair."""
         return self._current.statistics
 
     def use_servers(self, ice_servers: Sequence[RTCIceServer]) -> None:
@@ -297,6 +300,11 @@ class IceTransport(AsyncIOEventEmitter):
         if self._selected is not self._current.selected and self._stopping is None:
             self._selected = self._current.selected
             self.emit("selectedcandidatepairchange")
+        # While another generation is tried, the state does not say that this one has failed.
+        usable = self._current.selected if self._current.state in _SENDING else None
+        if self._usable is not usable:
+            self._usable = usable
+            self.emit("pathchange")
         begun = self._newest if self._newest.gathering_state != "new" else self._current
         if self._gathering_state != begun.gathering_state and self._stopping is None:
             self._gathering_state = begun.gathering_state

@@ -35,7 +35,6 @@ _SEGMENT_SIZE = Struct("=H")
 # Past what a subclass makes of them: what they raise is seen to here.
 _sendto, _sendmsg = socket.socket.sendto, socket.socket.sendmsg
 _protect = lib.srtp_protect
-_length = ffi.new("int *")  # all is done on the event loop
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
 # Some interfaces can't have datagrams cut for them.
 _UNCUT = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
@@ -48,12 +47,13 @@ class SrtpTransport:
         self._ice = dtls.ice
         self._statistics = self._ice.pair_statistics()
         self._packets = self._octets = 0
+        self._length = ffi.new("int *")
         self._segments = sys.platform == "linux"
         self._session: Any = None  # libsrtp's, while the DTLS transport is connected
         self._owner: pylibsrtp.Session | None = None  # which frees it
         self._path: tuple[IceSocket, Address] | None = None
         self.way = Way()
-        """The same, for rows."""
+        """The session and the path, for rows."""
         self.ready = False
         """Whether packets can be sent at the moment."""
         self.trailer = _GCM_TAG_LENGTH
@@ -61,6 +61,7 @@ class SrtpTransport:
         self._dtls = dtls
         self._ice.on("statechange", self._changed)
         self._ice.on("selectedcandidatepairchange", self._changed)
+        self._ice.on("pathchange", self._changed)
         self.go_on_with(dtls)
 
     def go_on_with(self, dtls: DtlsTransport) -> None:
@@ -89,7 +90,11 @@ class SrtpTransport:
             assert self._dtls._ssl is not None, "there is one since the handshake began"
             profile = self._dtls._ssl.get_selected_srtp_profile()
             self.trailer = _TAG_LENGTHS.get(profile, _GCM_TAG_LENGTH)
-        self._path = self._ice.selected_path()
+        before, self._path = self._path, self._ice.selected_path()
+        if before is not None:
+            before[0].closing.discard(self.way.end)
+        if before != self._path:
+            self._segments = sys.platform == "linux"
         self._statistics = self._ice.pair_statistics()
         self.ready = connected and self._ice.selected_pair is not None
         if self._path is not None:
@@ -110,7 +115,7 @@ class SrtpTransport:
         if not self.ready:
             return False
         packets, datagrams = batch.handle or _prepare(batch)
-        session, length = self._session, _length
+        session, length = self._session, self._length
         for pointer, plain in packets:
             length[0] = plain
             if _protect(session, pointer, length):

@@ -110,16 +110,24 @@ class _Burst(ctypes.Structure):
     )
 
 
+_LAYOUT = tuple(ctypes.sizeof(kind) for kind in (Way, _Viewer, _Run, _Burst))
+"""What burst.c must have been compiled for."""
+
+
 @functools.cache
 def _send_burst() -> Callable[..., int] | None:
     """burst.c's function; None where it was not compiled."""
     if sys.platform != "linux" or not LIBRARY.exists():
         return None
     try:
-        function: Callable[..., int] = ctypes.CDLL(str(LIBRARY)).send_burst
-    except OSError as error:  # it was compiled for another computer
+        library = ctypes.CDLL(str(LIBRARY))
+        layout = (ctypes.c_uint32 * len(_LAYOUT)).in_dll(library, "layout")
+        if tuple(layout) != _LAYOUT:
+            raise ValueError(f"{LIBRARY} is of another version: install the package again")
+    except (OSError, ValueError) as error:  # it may be another computer's, too
         logger.warning("many viewers will cost more than they need: %s", error)
         return None
+    function: Callable[..., int] = library.send_burst
     return function
 
 
@@ -175,7 +183,7 @@ class TransportRow:
         burst = _Burst(
             _protect_address(),
             batch.template,
-            ctypes.addressof((ctypes.c_char * batch.size).from_buffer(batch.buffer)),
+            ctypes.addressof(ctypes.c_char.from_buffer(batch.buffer)),
             batch.size,
             batch.trailer,
             numbers(*batch.starts),

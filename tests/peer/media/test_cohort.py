@@ -1,6 +1,7 @@
 """Viewers in step are sent what they would be sent by themselves."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from aiortc.rtp import RtpPacket
@@ -238,7 +239,7 @@ def test_it_is_known_what_is_still_under_way() -> None:
     assert one.under_way(newest[2], 1.0) == (3, 1 - 1 / 30)
     assert one.under_way(newest[0], 1.0) == (5, 1.0)
     assert one.under_way(newest[0] - 1, 1.0) == (6, 1.0)
-    assert one.under_way(newest[0] - 9, 1.0) == (14, 0.0), "before the beginning"
+    assert one.under_way(newest[0] - 9, 1.0) == (14, None), "before the beginning"
     assert one.next_sequence_number == (newest[5] + 1) & 0xFFFF
     cohort.remove("one")
     alone(one, frame(3))
@@ -264,3 +265,79 @@ def test_no_number_is_used_again_by_who_leaves_while_it_is_sent_to() -> None:
     alone(one, frame(2))
     numbers = [packet.sequence_number for packet in wire.packets]
     assert len(set(numbers)) == len(numbers) == 6
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_a_number_of_another_round_is_no_packet_of_this_one(kind: str) -> None:
+    """Under a number to come, something else would be sent with the same key stream of AES."""
+    wire = Wire()
+    one = PacketSender(kind, wire)
+    one.configure(parameters(rtx=False))
+    cohort: Cohort[str] = Cohort(one.form)
+    first = frame(0, keyframe=True)
+    alone(one, first)
+    cohort.add("one", one, first)
+    packets, number = 1000, 0
+    while number < 66:
+        number += 1
+        (burst,) = frame(number, packets).bursts(packets)
+        burst.sent_at = number * 0.02
+        cohort.send(burst)
+    newest = wire.packets[-1].sequence_number
+    wire.packets.clear()
+    for ahead in (1, 20, 600):
+        assert not one.repeat((newest + ahead) & 0xFFFF, 0.0)
+    assert wire.packets == []
+    cohort.remove("one")
+    for ahead in (1, 20, 600):
+        assert not one.repeat((newest + ahead) & 0xFFFF, 0.0)
+    assert wire.packets == []
+
+
+def test_who_did_not_agree_to_repetitions_gets_none() -> None:
+    wire = Wire()
+    one = PacketSender("video", wire)
+    agreed = parameters(rtx=False)
+    agreed.codec.rtcpFeedback = []
+    one.configure(agreed)
+    alone(one, frame(0, keyframe=True))
+    assert not one.repeat(wire.packets[0].sequence_number, 0.0)
+    assert len(wire.packets) == 2
+
+
+def test_what_was_sent_before_the_others_were_joined_is_not_kept_for_long() -> None:
+    one, _ = sender(1)
+    cohort: Cohort[str] = Cohort(one.form)
+    first = frame(0, keyframe=True)
+    alone(one, first)
+    cohort.add("one", one, first)
+    for number in range(1, 40):
+        cohort.send(*bursts(frame(number)))
+    assert list(one._own.history.since())
+    one.report()
+    assert not list(one._own.history.since())
+
+
+def test_who_could_not_be_sent_the_last_frame_is_not_in_step() -> None:
+    one, wire = sender(1)
+    wire.accepts = lambda: False
+    last = frame(0, keyframe=True)
+    [burst] = bursts(last)
+    assert not one.send(burst)
+    assert not one.is_at(last)
+
+
+def test_a_newcomer_has_had_a_key_frame_when_he_had_it() -> None:
+    (one, _), (other, _) = sender(1), sender(2)
+    cohort: Cohort[str] = Cohort(one.form)
+    frames = [frame(n, keyframe=n == 0) for n in range(10)]
+    alone(one, frames[0])
+    cohort.add("one", one, frames[0])
+    for each in frames[1:9]:
+        cohort.send(*bursts(each))
+    alone(other, replace(frames[7], keyframe=True), frames[8])
+    assert cohort.add("other", other, frames[8])
+    assert (one.keyframe_at, other.keyframe_at) == (0.0, 7 / 30)
+    cohort.send(*bursts(frames[9]))
+    cohort.remove("other")
+    assert other.keyframe_at == 7 / 30

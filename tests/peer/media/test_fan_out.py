@@ -12,6 +12,9 @@ from peer.media.fan_out import (
     NARROW_PACE,
     FanOut,
 )
+from peer.media.packet_sender import PacketSender
+
+from .test_cohort import sender
 
 
 class Watching:
@@ -204,3 +207,68 @@ async def test_who_joins_gets_nothing_of_what_is_forgotten() -> None:
     assert one.taken == [(1, 0), (1, NARROW_BURST), (1, 2 * NARROW_BURST)]
     assert other.taken == []
     fan_out.close()
+
+
+class InStep(Watching):
+    """Has a sender, which is used while it can send."""
+
+    def __init__(self, fan_out: FanOut, ssrc: int) -> None:
+        super().__init__()
+        self.fan_out = fan_out
+        self.sender, self.wire = sender(ssrc)
+        self.leaves: list[InStep] = []
+        self.left = 0
+
+    def deliver(self, burst: Burst) -> None:
+        super().deliver(burst)
+        self.sender.send(burst)
+
+    def steady_sender(self, frame: EncodedFrame) -> PacketSender | None:  # type: ignore[override]
+        return self.sender if self.sender.is_at(frame) else None
+
+    def left_out(self, burst: Burst) -> None:
+        self.left += 1
+
+    def given_up(self, error: Exception) -> None:
+        for one in self.leaves:
+            self.fan_out.remove(one)
+
+
+async def test_who_is_steady_goes_in_step_until_it_is_to_be_apart() -> None:
+    fan_out = FanOut()
+    one, other = InStep(fan_out, 1), InStep(fan_out, 2)
+    for viewer in (one, other):
+        fan_out.add(viewer)
+    for number in range(4):
+        fan_out.send(frame(number, keyframe=number == 0), 1e6)
+    fan_out.part(other)
+    fan_out.send(frame(4), 1e6)
+    other.wire.accepts = lambda: False
+    fan_out.send(frame(5), 1e6)
+    fan_out.send(frame(6), 1e6)
+    assert [number for number, _ in one.taken] == [0]
+    assert [number for number, _ in other.taken] == [0, 4, 6]
+    assert other.left == 1
+    assert len(one.wire.packets) == 7
+    fan_out.remove(one)
+    fan_out.remove(other)
+    assert fan_out.empty
+
+
+async def test_one_that_fails_in_step_may_take_another_with_it() -> None:
+    def fails() -> bool:
+        raise RuntimeError("the way is broken")
+
+    fan_out = FanOut()
+    viewers = [InStep(fan_out, ssrc) for ssrc in range(4)]
+    for viewer in viewers:
+        fan_out.add(viewer)
+    fan_out.send(frame(0, keyframe=True), 1e6)
+    for viewer in viewers[:2]:
+        viewer.wire.accepts = fails
+    viewers[0].leaves = viewers[:3]
+    fan_out.send(frame(1), 1e6)
+    fan_out.send(frame(2), 1e6)
+    assert len(viewers[3].wire.packets) == 3
+    fan_out.remove(viewers[3])
+    assert fan_out.empty

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from peer.media.encoded_frame import Burst, EncodedFrame
-from peer.media.history import ATTEMPTS, HISTORY, History, Repetitions, find
+from peer.media.history import ATTEMPTS, HISTORY, History, Repetitions
 
 ROUND_TRIP = 0.05
 
@@ -24,14 +24,14 @@ def test_packets_are_found_by_their_number() -> None:
     history = History()
     one, other = burst(b"a", b"b"), burst(b"c")
     history.add(65535, 1, sent(one, 0.0))
-    history.add(65537, 2, sent(other, 0.0))
-    for number, expected in ((65535, (one, 0, 1)), (0, (one, 1, 1)), (1, (other, 0, 2))):
-        lost = find(history.since(), number)
+    history.add(65538, 2, sent(other, 0.0))
+    for number, expected in ((65535, (one, 0, 1)), (65536, (one, 1, 1)), (65538, (other, 0, 2))):
+        lost = history.find(number)
         assert (lost.burst, lost.index, lost.timestamp) == expected
-    for unknown in (2, 65534):
+    for unknown in (0, 2, 65534, 65537, 65539, 65535 + 65536):
         with pytest.raises(LookupError):
-            find(history.since(), unknown)
-    assert [entry[2] for entry in history.since(65537)] == [other]
+            history.find(unknown)
+    assert [entry[2] for entry in history.since(65536)] == [other]
 
 
 def test_what_is_older_is_forgotten() -> None:
@@ -39,8 +39,8 @@ def test_what_is_older_is_forgotten() -> None:
     history.add(1, 1, sent(burst(b"a"), 0.0))
     history.add(2, 2, sent(burst(b"b"), HISTORY + 0.1))
     with pytest.raises(LookupError):
-        find(history.since(), 1)
-    assert find(history.since(), 2).timestamp == 2
+        history.find(1)
+    assert history.find(2).timestamp == 2
 
 
 def test_what_may_still_be_on_its_way_is_not_sent_again() -> None:

@@ -1,6 +1,7 @@
 """The ICE transport as its connection sees it."""
 
 import asyncio
+import contextlib
 
 import pytest
 from aiortc import InvalidStateError, RTCIceCandidate, RTCIceParameters, RTCIceServer
@@ -249,6 +250,30 @@ async def test_a_restart_that_fails_leaves_the_old_pair(monkeypatch: pytest.Monk
         assert await receive(other) == b"\x80"
         one.rollback_restart()
         assert one.state == "completed"
+
+
+async def test_nothing_is_sent_without_consent_while_ice_is_restarted() -> None:
+    """RFC 7675 5.1; the state is that of the new generation then, and does not change."""
+    async with transports() as (one, other), peer() as silent:
+        await join(one, other)
+        paths: list[object] = []
+        one.on("pathchange", lambda: paths.append(one.selected_path()))
+        one._current._set_state("disconnected")
+        one.restart()
+        await one.add_remote_candidate(silent.as_candidate())
+        starting = asyncio.create_task(
+            one.start(RTCIceParameters("user", "x" * 24), controlling=True)
+        )
+        async with asyncio.timeout(5):
+            while one.state != "checking":  # noqa: ASYNC110 - it is in the task's hands
+                await asyncio.sleep(0.001)
+        assert one.selected_path() is not None
+        one._current._set_state("failed")
+        assert one.state == "checking"
+        assert paths == [None]
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
 
 
 async def test_a_failed_transport_can_be_restarted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import subprocess
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -64,14 +65,21 @@ def test_without_the_library_there_is_no_row(monkeypatch: pytest.MonkeyPatch) ->
     transport_row._send_burst.cache_clear()
 
 
-def test_what_cannot_be_loaded_is_done_without(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize(
+    "source", ["", "unsigned layout[4] = {1, 2, 3, 4}; int send_burst(void) { return 0; }"]
+)
+def test_another_library_is_done_without(
+    source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = tmp_path / "burst.so"
-    broken.write_bytes(b"of another computer")
-    monkeypatch.setattr(transport_row, "LIBRARY", broken)
+    other = tmp_path / "burst.so"
+    if source:
+        if (compiler := shutil.which("cc")) is None:
+            pytest.skip("there is no C compiler")
+        arguments = ("-x", "c", "-", "-shared", "-fPIC", "-o", other)
+        subprocess.run([compiler, *arguments], input=source, text=True, check=True)
+    else:
+        other.write_bytes(b"of another computer")
+    monkeypatch.setattr(transport_row, "LIBRARY", other)
     transport_row._send_burst.cache_clear()
     assert transport_row.open_row() is None
     transport_row._send_burst.cache_clear()
@@ -171,3 +179,33 @@ async def test_nothing_is_written_to_the_number_of_a_socket_that_was_closed() ->
                 await asyncio.sleep(0.001)
         assert [number >= 0 for number, _ in seen] == [True], "once, and before"
         assert transport.way.socket == -1
+
+
+@needs_library
+async def test_a_new_path_is_used_when_the_old_one_is_closed() -> None:
+    async with connected_pair() as (sending, receiving):
+        transport = SrtpTransport(sending)
+        path = transport._ice.selected_path()
+        assert path is not None
+        old, _ = path
+        for ice in (sending.ice, receiving.ice):
+            ice.restart()
+        await asyncio.gather(*(ice.gather(complete=True) for ice in (sending.ice, receiving.ice)))
+        both = ((sending.ice, receiving.ice), (receiving.ice, sending.ice))
+        for ice, other in both:
+            for candidate in (*other.candidates, None):
+                await ice.add_remote_candidate(candidate)
+        await asyncio.gather(
+            sending.ice.start(receiving.ice.parameters, controlling=True),
+            receiving.ice.start(sending.ice.parameters, controlling=False),
+        )
+        async with asyncio.timeout(10):
+            while old.fileno() != -1:  # noqa: ASYNC110 - closed a second after the other is there
+                await asyncio.sleep(0.01)
+        path = transport._ice.selected_path()
+        assert path is not None
+        assert transport.way.socket == path[0].fileno() >= 0
+        received, row = Receiver(receiving), open_row()
+        row.add(transport, 0, 0, 1)
+        assert row.send(batch(transport.trailer), 1, 1) == []
+        assert len(await received.burst()) == len(PAYLOADS)
