@@ -105,7 +105,7 @@ class Viewer:
 
     async def frame(self) -> VideoFrame | AudioFrame:
         """The next frame that the receiver has decoded."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             frame = await self.receiver.track.recv()
         assert isinstance(frame, VideoFrame | AudioFrame)
         return frame

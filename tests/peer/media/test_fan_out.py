@@ -59,7 +59,7 @@ async def test_a_small_picture_goes_out_at_once_and_a_large_one_in_bursts() -> N
     assert one.taken == [(1, 0)]
     fan_out.send(frame(2, 2 * BURST + 1), 1e6)
     assert one.taken[1:] == [(2, 0)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(one.taken) < 4:  # noqa: ASYNC110 - it is a matter of milliseconds
             await asyncio.sleep(0.001)
     assert one.taken[2:] == [(2, BURST), (2, 2 * BURST)]
@@ -81,7 +81,7 @@ async def test_on_narrow_ways_a_picture_takes_its_time() -> None:
     fan_out.send(frame(1, packets), bitrate)
     fan_out.send(frame(2), bitrate)
     assert one.taken == [(1, 0)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(one.taken) < 5:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert [number for number, _ in one.taken] == [1, 1, 1, 1, 2], "in their order"
@@ -111,7 +111,7 @@ async def test_who_comes_late_gets_what_is_kept_and_then_what_comes() -> None:
         fan_out.keep(one)
     assert not fan_out.add(late)
     assert not fan_out.empty
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while late not in fan_out._apart:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert [number for number, _ in late.taken] == [1, 2, 3, 4]
@@ -126,7 +126,7 @@ async def test_a_new_group_interrupts_who_is_still_in_the_old_one() -> None:
     fan_out.add(late)
     await asyncio.sleep(0.01)
     fan_out.keep(frame(20, keyframe=True))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while late not in fan_out._apart:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert late.taken[-1] == (20, 0)
@@ -188,7 +188,7 @@ async def test_a_viewer_that_fails_while_it_catches_up_is_given_up() -> None:
     broken = Broken(fan_out)
     fan_out.keep(frame(1, keyframe=True))
     fan_out.add(broken)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not broken.failures:  # noqa: ASYNC110 - it is a matter of milliseconds
             await asyncio.sleep(0.001)
     assert fan_out.empty

@@ -213,6 +213,6 @@ async def test_who_comes_to_an_idle_camera_need_not_wait_for_its_next_picture(
     async with viewer(parameters()) as one:
         set_ready(one, False)
         await watch(one, camera)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await until(lambda: encoder_of(one.stream)._fan_out.keeps)
         assert camera._sink.samples.count == made

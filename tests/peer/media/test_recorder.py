@@ -75,7 +75,7 @@ async def watch(camera: MediaStreamTrack, seconds: float) -> None:
 
 async def written(track: Given, recorder: Recorder, file: int, number: int = 0) -> None:
     """Give a track pictures until something is in the recorder's file of that number."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while len(recorder.files) <= file or recorder.files[file].stat().st_size < 2000:
             track.put(grey(60 + 20 * file, number=number))
             number += 1
@@ -209,7 +209,7 @@ async def test_a_track_that_comes_later_takes_the_place_of_one_that_has_ended(
     recorder.add_track(second)
     for number in range(5):
         second.put(grey(200, 160, 120, number))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while second._frames.qsize():  # noqa: ASYNC110  # aiortc's tracks tell nobody
             await asyncio.sleep(0.01)
     second.stop()
