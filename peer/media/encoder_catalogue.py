@@ -16,6 +16,7 @@ _GROWTH = 0.75
 _LEAST_BITRATE = 80_000
 _SAVING = {"vp9": 0.75, "av1": 0.65}
 """What a codec needs for the same picture, as a part of what H.264 and VP8 do."""
+SMALL = 352 * 288
 _PIXELS_PER_THREAD = 1280 * 720 * 1.5
 _MOST_THREADS = 4
 
@@ -41,6 +42,8 @@ class Implementation:
     pixel_format: str = "yuv420p"
     screen_options: Mapping[str, str] = field(default_factory=dict)
     """What is different for pictures of text and drawings."""
+    small_options: Mapping[str, str] = field(default_factory=dict)
+    """What is different for pictures of less than `SMALL` pixels."""
     rate_bound: bool = True
     """Whether it takes `maxrate` and `bufsize`."""
     constant_rate: bool = False
@@ -90,12 +93,14 @@ _SOFTWARE = {
     ),
     "av1": Implementation(
         "libsvtav1",
-        # Parts of the picture before are left by faster presets, by what it does for pictures that
-        # it takes for screens, and by layers of pictures, of which the upper ones have few bits.
+        # Parts of the picture before are left by faster presets (in small pictures by this one,
+        # too), by what it does for pictures that it takes for screens, and by layers of pictures,
+        # of which the upper ones have few bits.
         {
             "preset": "10",
             "svtav1-params": "rtc=1:pred-struct=1:hierarchical-levels=0:rc=2:scm=0:lp=1:keyint=-1",
         },
+        small_options={"preset": "8"},
         rate_bound=False,
     ),
 }

@@ -13,7 +13,13 @@ from av.video.frame import PictureType
 
 from ..capture.clock import VIDEO_TIME_BASE
 from ..capture.processing import scale
-from .encoder_catalogue import Implementation, implementations, suitable_bitrate, suitable_threads
+from .encoder_catalogue import (
+    SMALL,
+    Implementation,
+    implementations,
+    suitable_bitrate,
+    suitable_threads,
+)
 from .encoder_settings import settings
 from .pace import Pace
 from .rungs import LEAST_OF_BITRATE
@@ -177,6 +183,8 @@ class VideoEncoder:
         options = dict(implementation.options)
         if is_screen:
             options |= implementation.screen_options
+        if width * height < SMALL:
+            options |= implementation.small_options
         if implementation.rate_bound:
             options |= {"maxrate": str(self.bitrate), "bufsize": str(self.bitrate // 2)}
         if implementation.constant_rate:
