@@ -1,8 +1,9 @@
 """Compiles burst.c when the package is built or installed, where there is a C compiler on Linux."""
 
+import contextlib
 import os
+import re
 import shlex
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -21,18 +22,18 @@ class BurstHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel" or sys.platform != "linux":
             return
-        source, library = FOLDER / "burst.c", FOLDER / "burst.so"
-        Path(self.root, library).unlink(missing_ok=True)  # it may be another version's
-        compiler = shlex.split(os.environ.get("CC") or "cc")
-        if shutil.which(compiler[0]) is None:
-            self.app.display_warning("no C compiler: many viewers will cost more than they need")
-            return
+        compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
+        folder = Path(self.root, FOLDER)
+        library, made = folder / "burst.so", folder / f"burst.{os.getpid()}.so"
         try:
-            subprocess.run([*compiler, *OPTIONS, source, "-o", library], cwd=self.root, check=True)
+            subprocess.run([*compiler, *OPTIONS, folder / "burst.c", "-o", made], check=True)
+            made.replace(library)  # at once: somebody may be about to load it
         except (OSError, subprocess.CalledProcessError) as error:
             self.app.display_warning(f"many viewers will cost more than they need: {error}")
+            with contextlib.suppress(OSError):
+                library.unlink()  # another version's
             return
-        build_data["artifacts"].append(str(library))
+        build_data["artifacts"].append(str(FOLDER / library.name))
         build_data["pure_python"] = False
         build_data["tag"] = (
             f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"

@@ -18,10 +18,11 @@ find_python() {
 # make_environment FOLDER [EXTRA]: a virtual environment with the project installed in it as it
 # stands in this checkout. Made anew only when what it is made of has changed.
 make_environment() {
-    local folder=$1 extra=${2:-} python stamp built
+    local folder=$1 extra=${2:-} python stamp built compiler
     built=(pyproject.toml scripts/build_hook.py peer/connection/aiortc_seam/burst.c)
     python=$(find_python)
-    stamp="$("$python" --version) $extra $(cat "${built[@]}" | sha256sum | cut -d' ' -f1)"
+    compiler=$(command -v "${CC:-cc}") || compiler="no C compiler"
+    stamp="$("$python" --version) $extra $compiler $(cat "${built[@]}" | sha256sum | cut -d' ' -f1)"
     if [ -f "$folder/stamp" ] && [ "$(cat "$folder/stamp")" = "$stamp" ]; then return; fi
     say "installing into $folder"
     rm -rf "$folder"
@@ -32,6 +33,8 @@ make_environment() {
     }
     "$folder/bin/pip" install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" \
         || fail "the installation of the project's dependencies failed (see above)"
+    [ "$compiler" != "no C compiler" ] \
+        || say "no C compiler: many viewers will cost more than they need (Debian: gcc)"
     printf '%s\n' "$stamp" > "$folder/stamp"
 }
 

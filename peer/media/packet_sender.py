@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from struct import pack
@@ -191,7 +192,7 @@ class PacketSender:
 
     def under_way(self, newest: int, now: float) -> tuple[int, float | None]:
         """How many packets were sent after the last of this sequence number, and how many seconds
-        ago the first of them; None when that is not known any more."""
+        ago the first of them: at least, where it is not kept any more. None if that says little."""
         number = self._number_of(newest)
         count = self._progress.number + self._number_offset - 1 - number
         if not count:
@@ -199,7 +200,10 @@ class PacketSender:
         try:
             return count, now - self._find(number + 1).burst.sent_at
         except LookupError:
-            return count, None
+            pass
+        oldest = deque(self._kept(), 1)
+        least = now - oldest[0][2].sent_at if oldest and count <= self.sent.packets else 0.0
+        return count, least if least > HISTORY / 2 else None
 
     def repeat(self, sequence_number: int, round_trip: float) -> bool:
         """Send a packet again that the viewer misses; False when it will not have it from here.

@@ -7,7 +7,6 @@ RTP header, many packets at once, so that one core has room for hundreds of view
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import json
 import os
@@ -170,12 +169,12 @@ class Viewer:
     async def report(self, whole: bool) -> None:
         """Send an estimate of the bandwidth, with what was received or without."""
         if len(self._ssrcs) == 2:
-            await self._dtls._send_rtp(_report(tuple(self._ssrcs.values()), whole))
+            highest = (self._last or 0) if whole else None
+            await self._dtls._send_rtp(_report(tuple(self._ssrcs.values()), highest))
 
 
-@functools.cache
-def _report(ssrcs: tuple[int, ...], whole: bool) -> bytes:
-    blocks = [RtcpReceiverInfo(ssrc, 0, 0, 0, 0, 0, 0) for ssrc in ssrcs] if whole else []
+def _report(ssrcs: tuple[int, ...], highest: int | None) -> bytes:
+    blocks = [RtcpReceiverInfo(ssrc, 0, 0, highest, 0, 0, 0) for ssrc in ssrcs if highest]
     estimate = RtcpPsfbPacket(RTCP_PSFB_APP, 1, 0, pack_remb_fci(BANDWIDTH, list(ssrcs)))
     return bytes(RtcpRrPacket(1, blocks)) + bytes(estimate)
 

@@ -240,9 +240,15 @@ def test_it_is_known_what_is_still_under_way() -> None:
     assert one.under_way(newest[0], 1.0) == (5, 1.0)
     assert one.under_way(newest[0] - 1, 1.0) == (6, 1.0)
     assert one.under_way(newest[0] - 9, 1.0) == (14, None), "before the beginning"
+    for number in range(3, 60):
+        cohort.send(*bursts(frame(number)))
+    assert one.under_way(newest[5], 2.0) == (114, pytest.approx(2.0 - 29 / 30)), "at least"
+    cohort.send(*bursts(frame(60, keyframe=True)))
+    assert one.under_way(newest[5], 2.1) == (116, None), "all that is known is the key frame"
+    newest = [packet.sequence_number for packet in wire.packets[-6:]]
     assert one.next_sequence_number == (newest[5] + 1) & 0xFFFF
     cohort.remove("one")
-    alone(one, frame(3))
+    alone(one, frame(61))
     assert one.under_way(newest[5], 1.0)[0] == 2
     assert one.next_sequence_number == (newest[5] + 3) & 0xFFFF
 
