@@ -12,7 +12,9 @@ from .pulse_connection import Connection, PulseError
 
 RETRY_INTERVAL = 5.0
 """Seconds until a server is looked for again where its socket gives no sign: one on another
-computer, or one that was starting. A look where there is none takes about a millisecond."""
+computer. A look where there is none takes about a millisecond."""
+STARTING = 0.05
+"""The same after a sign, and twice as many each time: a socket is there before who listens to it."""
 
 
 def watch_server(
@@ -67,6 +69,7 @@ class _Watch:
 
     def run(self) -> None:
         stop_paths = watch_paths(sockets(self._server), self._sign.set)
+        patience = RETRY_INTERVAL
         try:
             while not self._ended.is_set():
                 self._sign.clear()
@@ -76,7 +79,8 @@ class _Watch:
                     self._learn([])
                 self.ready.set()
                 if not self._ended.is_set():
-                    self._sign.wait(RETRY_INTERVAL)
+                    is_sign = self._sign.wait(patience)
+                    patience = STARTING if is_sign else min(2 * patience, RETRY_INTERVAL)
         finally:
             self.ready.set()
             stop_paths()

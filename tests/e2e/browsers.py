@@ -280,8 +280,9 @@ class FirefoxPage(Page):
         await asyncio.to_thread(Path(path).write_bytes, base64.b64decode(result["data"]))
 
     async def close(self) -> None:
-        await self.browser.command("browsingContext.close", context=self.context)
-        await self.browser.command("browser.removeUserContext", userContext=self.user_context)
+        async with self.browser.tabs:
+            await self.browser.command("browsingContext.close", context=self.context)
+            await self.browser.command("browser.removeUserContext", userContext=self.user_context)
         self.browser.pages.pop(self.context, None)
 
     def on_log(self, entry: Mapping[str, Any]) -> None:
@@ -298,6 +299,8 @@ class FirefoxBrowser:
         self.version = ""
         self.pages: dict[str, FirefoxPage] = {}
         self._socket = socket
+        self.tabs = asyncio.Lock()
+        """Firefox may fail to open a tab while another is opened or closed."""
         self._count = 0
         self._answers: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
 
@@ -326,8 +329,11 @@ class FirefoxBrowser:
     async def open(self, url: str, *, viewport: Viewport = DESKTOP, dark: bool = False) -> Page:
         if dark:
             raise NotImplementedError("Firefox has no colour scheme over BiDi yet: use Chromium")
-        user_context = (await self.command("browser.createUserContext"))["userContext"]
-        created = await self.command("browsingContext.create", type="tab", userContext=user_context)
+        async with self.tabs:
+            user_context = (await self.command("browser.createUserContext"))["userContext"]
+            created = await self.command(
+                "browsingContext.create", type="tab", userContext=user_context
+            )
         page = FirefoxPage(self, created["context"], user_context)
         self.pages[page.context] = page
         width, height = viewport
