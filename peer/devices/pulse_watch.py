@@ -14,7 +14,7 @@ RETRY_INTERVAL = 5.0
 """Seconds until a server is looked for again where its socket gives no sign: one on another
 computer. A look where there is none takes about a millisecond."""
 STARTING = 0.05
-"""The same after a sign, and twice as many each time: a socket is there before who listens to it."""
+"""The same after a sign, twice as many each time: a socket is there before who listens to it."""
 
 
 def watch_server(
