@@ -11,7 +11,7 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from socket import AF_INET6, if_nametoindex
+from socket import AF_INET6
 from typing import Any, Protocol
 
 from pylibsrtp._binding import ffi, lib
@@ -66,14 +66,10 @@ class Way(ctypes.Structure):
 
 
 def _socket_address(family: int, address: Address) -> bytes:
-    """A `sockaddr_in` or `sockaddr_in6`, as Linux has them."""
+    """A `sockaddr_in` or `sockaddr_in6`, as Linux has them, without a zone."""
     host, port = address
-    ip, _, zone = host.partition("%")
-    packed, begin = ipaddress.ip_address(ip).packed, struct.pack("=H", family)
-    if family == AF_INET6:
-        scope = if_nametoindex(zone) if zone else 0
-        return begin + struct.pack("!H4x16s", port, packed) + struct.pack("=I", scope)
-    return begin + struct.pack("!H4s8x", port, packed)
+    packed, begin = ipaddress.ip_address(host).packed, struct.pack("=H", family)
+    return begin + struct.pack("!H4x16s4x" if family == AF_INET6 else "!H4s8x", port, packed)
 
 
 class _Viewer(ctypes.Structure):
